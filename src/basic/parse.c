@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/parse.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+static int digit_value(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F')
+                return c - 'A' + 10;
+        return INT8_MAX;
+}
+
+int parse_uint(const char *s, unsigned base, uint64_t max, uint64_t *ret)
+{
+        uint64_t value = 0;
+
+        if (!*s)
+                return -EINVAL;
+        for (; *s; s++) {
+                unsigned d = digit_value(*s);
+
+                if (d >= base)
+                        return -EINVAL;
+                if (__builtin_mul_overflow(value, base, &value) ||
+                    __builtin_add_overflow(value, d, &value) || value > max)
+                        return -ERANGE;
+        }
+        *ret = value;
+        return 0;
+}
+
+int parse_boolean(const char *s, bool *ret)
+{
+        static const char *const words[][2] = {
+                { "yes", "no" }, { "1", "0" }, { "true", "false" }, { "on", "off" }
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                for (size_t k = 0; k < 2; k++)
+                        if (strcasecmp(s, words[i][k]) == 0) {
+                                *ret = k == 0;
+                                return 0;
+                        }
+        return -EINVAL;
+}
+
+int parse_sec(const char *s, uint64_t *ret_usec)
+{
+        static const struct {
+                const char *suffix;
+                uint64_t usec;
+        } units[] = {
+                { "", USEC_PER_SEC },         { "s", USEC_PER_SEC }, { "sec", USEC_PER_SEC },
+                { "ms", USEC_PER_MSEC },      { "us", 1 },           { "min", 60 * USEC_PER_SEC },
+                { "h", 3600 * USEC_PER_SEC },
+        };
+        char digits[24];
+        uint64_t value;
+        size_t n;
+        int r;
+
+        if (streq(s, "infinity")) {
+                *ret_usec = USEC_INFINITY;
+                return 0;
+        }
+        n = strspn(s, "0123456789");
+        if (n == 0 || n >= sizeof(digits))
+                return -EINVAL;
+        memcpy(digits, s, n);
+        digits[n] = 0;
+        r = parse_uint(digits, 10, UINT64_MAX, &value);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(units); i++) {
+                if (!streq(s + n, units[i].suffix))
+                        continue;
+                if (__builtin_mul_overflow(value, units[i].usec, &value))
+                        return -ERANGE;
+                *ret_usec = value;
+                return 0;
+        }
+        return -EINVAL;
+}
+
+int parse_mode(const char *s, mode_t *ret)
+{
+        uint64_t value;
+        int r;
+
+        r = parse_uint(s, 8, 0777, &value);
+        if (r < 0)
+                return r;
+        *ret = (mode_t)value;
+        return 0;
+}
+
+int parse_mac(const char *s, uint8_t ret[static 6])
+{
+        uint8_t mac[6];
+
+        if (strlen(s) != 17)
+                return -EINVAL;
+        for (size_t i = 0; i < 6; i++) {
+                int high = digit_value(s[3 * i]), low = digit_value(s[3 * i + 1]);
+
+                if (high > 15 || low > 15 || (i < 5 && s[3 * i + 2] != ':'))
+                        return -EINVAL;
+                mac[i] = (uint8_t)(high * 16 + low);
+        }
+        memcpy(ret, mac, sizeof(mac));
+        return 0;
+}

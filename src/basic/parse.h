@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Strict readers of numbers and words: the whole string or -EINVAL; -ERANGE past the limit. */
+
+#include "basic/macro.h"
+
+#include <sys/types.h>
+
+/* Digits of `base` only: no sign, no white space, no prefix. */
+_must_check_ int parse_uint(const char *s, unsigned base, uint64_t max, uint64_t *ret);
+
+/* 1/yes/true/on and 0/no/false/off, as in systemd's files. */
+_must_check_ int parse_boolean(const char *s, bool *ret);
+
+/* Time spans: a number with us, ms, s (default), min, h, or `infinity`; in microseconds. */
+_must_check_ int parse_sec(const char *s, uint64_t *ret_usec);
+
+/* An octal file mode up to 0777. */
+_must_check_ int parse_mode(const char *s, mode_t *ret);
+
+/* A MAC address, six hexadecimal bytes joined by colons. */
+_must_check_ int parse_mac(const char *s, uint8_t ret[static 6]);

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "ctl/offline.h"
+#include "basic/io.h"
+#include "config/load.h"
+#include "ctl/json.h"
+#include "sys/drivers.h"
+#include "sys/inspect.h"
+#include "sys/scan.h"
+#include "sys/state.h"
+
+enum { STATE_FILE_MAX = 64 * 1024 * 1024 };
+
+struct Offline {
+        Sysroot root;
+        Config *config;
+        Inventory *inventory;
+        OriginTable origins;
+        RequestTable requests;
+        Desired *desired;
+        Plan *plan;
+        StatusTable *status;
+        bool partial;
+};
+
+Offline *offline_free(Offline *o)
+{
+        if (!o)
+                return NULL;
+        status_table_free(o->status);
+        plan_free(o->plan);
+        desired_free(o->desired);
+        request_table_done(&o->requests);
+        origin_table_done(&o->origins);
+        inventory_free(o->inventory);
+        config_free(o->config);
+        sysroot_done(&o->root);
+        free(o);
+        return NULL;
+}
+
+const Sysroot *offline_root(const Offline *o)
+{
+        return &o->root;
+}
+
+const Config *offline_config(const Offline *o)
+{
+        return o->config;
+}
+
+bool offline_is_partial(const Offline *o)
+{
+        return o->partial;
+}
+
+Snapshot offline_snapshot(const Offline *o)
+{
+        return (Snapshot){
+                .inventory = o->inventory,
+                .desired = o->desired,
+                .plan = o->plan,
+                .status = o->status,
+                .origins = &o->origins,
+        };
+}
+
+/* Out of memory is an error; a file that says nothing here is a memory that is not there. */
+static int note_memory(Offline *o, int r)
+{
+        if (r == -EACCES || r == -EPERM)
+                o->partial = true;
+        return r == -ENOMEM ? r : 0;
+}
+
+/* Not by state_load(): that sets a broken file aside, which is for the daemon to do. */
+static int read_memory(Offline *o)
+{
+        _cleanup_free_ char *text = NULL;
+        char boot_id[BOOT_ID_SIZE];
+        size_t size;
+        int r;
+
+        r = boot_id_read(&o->root, boot_id);
+        if (r < 0)
+                return note_memory(o, r);
+        r = note_memory(o, requests_load(&o->root, boot_id, &o->requests));
+        if (r < 0)
+                return r;
+        r = read_file_at(o->root.root, "var/lib/vfiod/state", STATE_FILE_MAX, &text, &size);
+        if (r >= 0)
+                r = state_parse(text, size, boot_id, &o->origins, NULL);
+        return note_memory(o, r);
+}
+
+/* Serial numbers stand where only root can read; the daemon has its workers read them. */
+static void read_serials(Offline *o)
+{
+        if (!config_uses_serial(o->config))
+                return;
+        if (geteuid() != 0) {
+                o->partial = true;
+                return;
+        }
+        for (size_t i = 0; i < o->inventory->n_devices; i++) {
+                Device *d = o->inventory->devices[i];
+
+                if (inspect_serial(&o->root, &d->address, &d->has_serial, &d->serial) < 0)
+                        d->has_serial = false;
+        }
+}
+
+static int compute(Offline *o)
+{
+        _cleanup_(driver_db_freep) DriverDb *db = driver_db_new();
+        DriverChoice *choices;
+        int r;
+
+        if (!db)
+                return -ENOMEM;
+        r = desired_compute(o->config, &o->requests, &o->origins, o->inventory, &o->desired);
+        if (r < 0)
+                return r;
+        r = driver_choices_resolve(db, &o->root, o->inventory, o->desired, &o->origins, &choices);
+        if (r < 0)
+                return r;
+        r = plan_compute(o->inventory, o->desired, choices, &o->origins, &o->plan);
+        driver_choices_free(choices, o->inventory->n_devices);
+        if (r < 0)
+                return r;
+        return status_compute(o->inventory, o->desired, o->plan, o->config->disabled, NULL, NULL,
+                              &o->status);
+}
+
+int offline_new(const char *prefix, Offline **ret)
+{
+        _cleanup_(offline_freep) Offline *o = calloc(1, sizeof(*o));
+        int r;
+
+        if (!o)
+                return -ENOMEM;
+        o->root = SYSROOT_NULL;
+        r = sysroot_open(prefix, &o->root);
+        if (r < 0)
+                return r;
+        r = config_load(o->root.root, o->root.prefix, NULL, &o->config);
+        if (r < 0)
+                return r;
+        r = scan_all(&o->root, &o->inventory);
+        if (r < 0)
+                return r;
+        read_serials(o);
+        r = read_memory(o);
+        if (r < 0)
+                return r;
+        r = compute(o);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+static json_object *strv_to_json(char *const *strv)
+{
+        _cleanup_json_ json_object *list = json_object_new_array();
+
+        for (char *const *s = strv; list && s && *s; s++) {
+                json_object *v = json_object_new_string(*s);
+
+                if (!v || json_append(list, v) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(list);
+}
+
+/* "Nothing" is null. */
+static bool field_is_nothing(const Field *f)
+{
+        return (f->type == FIELD_STRING && isempty(f->string)) ||
+               (f->type == FIELD_INT && f->integer < 0);
+}
+
+static json_object *field_value(const Field *f)
+{
+        switch (f->type) {
+        case FIELD_STRING:
+                return json_object_new_string(f->string);
+        case FIELD_STRV:
+                return strv_to_json(f->strv);
+        case FIELD_BOOL:
+                return json_object_new_boolean(f->boolean);
+        case FIELD_INT:
+                return json_object_new_int64(f->integer);
+        case FIELD_UINT:
+                return json_object_new_int64(f->uinteger);
+        }
+        return NULL;
+}
+
+/* A field_handler_t: the member of the object in userdata. */
+static int field_to_json(const Field *f, void *userdata)
+{
+        _cleanup_free_ char *name = field_json_name(f->name);
+        json_object *v = NULL;
+
+        if (!name)
+                return -ENOMEM;
+        if (!field_is_nothing(f)) {
+                v = field_value(f);
+                if (!v)
+                        return -ENOMEM;
+        }
+        return json_add(userdata, name, v);
+}
+
+/* A new object at the end of a list, to be filled. NULL: out of memory. */
+static json_object *append_object(json_object *list)
+{
+        json_object *o = json_object_new_object();
+
+        if (!o || json_append(list, o) < 0)
+                return NULL;
+        return o;
+}
+
+int offline_devices(const Offline *o, json_object **ret)
+{
+        _cleanup_json_ json_object *list = json_object_new_array();
+        Snapshot s = offline_snapshot(o);
+        int r;
+
+        if (!list)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->status->n_statuses; i++) {
+                json_object *item = append_object(list);
+
+                if (!item)
+                        return -ENOMEM;
+                r = describe_device(&s, &o->status->statuses[i].address, field_to_json, item);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(list);
+        return 0;
+}
+
+int offline_groups(const Offline *o, json_object **ret)
+{
+        _cleanup_json_ json_object *list = json_object_new_array();
+        Snapshot s = offline_snapshot(o);
+        int r;
+
+        if (!list)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->inventory->n_groups; i++) {
+                json_object *item = append_object(list);
+
+                if (!item)
+                        return -ENOMEM;
+                r = describe_group(&s, o->inventory->groups[i].number, field_to_json, item);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(list);
+        return 0;
+}
+
+static int add_unit(const Unit *u, json_object *list)
+{
+        int r;
+
+        for (size_t i = 0; i < u->n_refusals; i++) {
+                json_object *item = append_object(list);
+
+                if (!item)
+                        return -ENOMEM;
+                r = describe_refusal(u, &u->refusals[i], field_to_json, item);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < u->n_steps; i++) {
+                json_object *item = append_object(list);
+
+                if (!item)
+                        return -ENOMEM;
+                r = describe_step(u, &u->steps[i], field_to_json, item);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int offline_plan(const Offline *o, json_object **ret)
+{
+        _cleanup_json_ json_object *list = json_object_new_array();
+        int r;
+
+        if (!list)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->plan->n_units; i++) {
+                r = add_unit(&o->plan->units[i], list);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(list);
+        return 0;
+}
+
+int offline_explain(const Offline *o, const char *address, json_object **ret)
+{
+        _cleanup_json_ json_object *object = json_object_new_object();
+        Snapshot s = offline_snapshot(o);
+        PciAddress a;
+        int r;
+
+        if (!object)
+                return -ENOMEM;
+        r = pci_address_parse(address, &a);
+        if (r < 0)
+                return r;
+        r = describe_explanation(&s, &a, field_to_json, object);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(object);
+        return 0;
+}

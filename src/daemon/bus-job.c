@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.vfiod1.Job: the objects of operations under way, their signals, and the late replies. */
+
+#include "basic/names.h"
+#include "daemon/bus-internal.h"
+
+#include <inttypes.h>
+
+static Job *find_job(const Bus *b, const char *path)
+{
+        uint64_t id;
+
+        if (bus_number_from_path(VFIOD_JOB_PREFIX, path, &id) < 0)
+                return NULL;
+        return manager_find_job(b->manager, id);
+}
+
+int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                 void **ret_found, sd_bus_error *error)
+{
+        if (!find_job(userdata, path))
+                return 0;
+        *ret_found = userdata;
+        return 1;
+}
+
+int bus_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                      sd_bus_error *error)
+{
+        const Bus *b = userdata;
+        _cleanup_strv_ char **nodes = NULL;
+        int r;
+
+        for (const Job *j = manager_jobs(b->manager); j; j = j->next) {
+                r = strv_extendf(&nodes, VFIOD_JOB_PREFIX "/%" PRIu64, j->id);
+                if (r < 0)
+                        return r;
+        }
+        *ret_nodes = TAKE_PTR(nodes);
+        return 0;
+}
+
+static const char *job_sentence(const Job *j)
+{
+        return j->detail ? j->detail : reason_row(j->reason)->sentence;
+}
+
+static int append_devices(sd_bus_message *reply, const Job *j)
+{
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "s");
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < j->n_addresses; i++) {
+                r = sd_bus_message_append(reply, "s", PCI_ADDRESS_STR(&j->addresses[i]));
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_message_close_container(reply);
+}
+
+static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        const Job *j = find_job(userdata, path);
+
+        if (!j)
+                return -ENOENT;
+        if (streq(property, "Id"))
+                return sd_bus_message_append(reply, "t", j->id);
+        if (streq(property, "Kind"))
+                return sd_bus_message_append(reply, "s", operation_kind_to_string(j->kind));
+        if (streq(property, "State"))
+                return sd_bus_message_append(reply, "s", job_state_to_string(j->state));
+        if (streq(property, "Devices"))
+                return append_devices(reply, j);
+        if (streq(property, "RequesterUID"))
+                return sd_bus_message_append(reply, "u", j->uid);
+        if (streq(property, "StartedUSec"))
+                return sd_bus_message_append(reply, "t", j->started_usec);
+        if (streq(property, "Reason"))
+                return sd_bus_message_append(reply, "s", reason_to_string(j->reason));
+        if (streq(property, "Sentence"))
+                return sd_bus_message_append(reply, "s", job_sentence(j));
+        return -ENODATA;
+}
+
+/* The requester's own uid may take its job back; for anybody else that is administration. */
+int derive_cancel(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
+{
+        const Job *j = find_job(b, sd_bus_message_get_path(m));
+
+        if (!j)
+                return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "The job is gone");
+        checks->has_owner = true;
+        checks->owner = j->uid;
+        return check_list_add(checks, POLKIT_ACTION_CONFIGURE, NULL);
+}
+
+int method_cancel(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+{
+        Job *j = find_job(b, sd_bus_message_get_path(m));
+        uint64_t id;
+        int r;
+
+        if (!caller->authorised)
+                return -EACCES;
+        if (!j)
+                return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "The job is gone");
+        id = j->id;
+        r = job_cancel(j);
+        if (r == -EBUSY)
+                return sd_bus_error_setf(error, VFIOD_ERROR("DeviceBusy"),
+                                         "Job %" PRIu64 " has begun: a write into the kernel "
+                                         "cannot be called back (release the devices afterwards)",
+                                         id);
+        if (r == -EALREADY)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED, "Job %" PRIu64 " is over", id);
+        if (r < 0)
+                return r;
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+#define CONST(name, signature) \
+        SD_BUS_PROPERTY(name, signature, property_get, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define STATE(name, signature) \
+        SD_BUS_PROPERTY(name, signature, property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
+
+/* clang-format off */
+const sd_bus_vtable bus_job_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        JOB_METHODS(VTABLE_READ, VTABLE_WRITE)
+        CONST("Id", "t"),
+        CONST("Kind", "s"),
+        STATE("State", "s"),
+        CONST("Devices", "as"),
+        CONST("RequesterUID", "u"),
+        CONST("StartedUSec", "t"),
+        STATE("Reason", "s"),
+        STATE("Sentence", "s"),
+        SD_BUS_VTABLE_END,
+};
+/* clang-format on */
+
+static bool bus_usable(const Job *j)
+{
+        sd_bus *bus = manager_bus(j->manager);
+
+        return bus && sd_bus_is_ready(bus) > 0;
+}
+
+/* Signals are a convenience: what a lost one would have said is in the properties. */
+void bus_job_new(Job *j)
+{
+        sd_bus *bus = manager_bus(j->manager);
+        _cleanup_free_ char *path = NULL;
+
+        if (!bus_usable(j) || bus_number_path(VFIOD_JOB_PREFIX, j->id, &path) < 0)
+                return;
+        (void)sd_bus_emit_object_added(bus, path);
+        (void)sd_bus_emit_signal(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "JobNew", "to", j->id,
+                                 path);
+}
+
+void bus_job_changed(Job *j)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (!bus_usable(j) || bus_number_path(VFIOD_JOB_PREFIX, j->id, &path) < 0)
+                return;
+        (void)sd_bus_emit_properties_changed(manager_bus(j->manager), path, VFIOD_JOB_INTERFACE,
+                                             "State", "Reason", "Sentence", NULL);
+}
+
+void bus_job_ended(Job *j)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = TAKE_PTR(j->message);
+
+        bus_job_changed(j);
+        if (m)
+                bus_answer_job(j, m);
+}
+
+void bus_job_removed(Job *j)
+{
+        static const char *const interfaces[] = { "org.freedesktop.DBus.Peer",
+                                                  "org.freedesktop.DBus.Introspectable",
+                                                  "org.freedesktop.DBus.Properties",
+                                                  VFIOD_JOB_INTERFACE, NULL };
+        sd_bus *bus = manager_bus(j->manager);
+        _cleanup_free_ char *path = NULL;
+
+        if (!bus_usable(j) || bus_number_path(VFIOD_JOB_PREFIX, j->id, &path) < 0)
+                return;
+        (void)sd_bus_emit_signal(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "JobRemoved", "tos",
+                                 j->id, path, job_state_to_string(j->state));
+        (void)sd_bus_emit_interfaces_removed_strv(bus, path, (char **)interfaces);
+}
+
+/* The device that a failed job is about: the first one in the state that the job reports. */
+static const PciAddress *failed_device(const Job *j)
+{
+        Snapshot s = manager_snapshot(j->manager);
+
+        for (size_t i = 0; i < j->n_addresses; i++) {
+                const DeviceStatus *d = s.status ? status_find(s.status, &j->addresses[i]) : NULL;
+
+                if (d && d->reason == j->reason)
+                        return &j->addresses[i];
+        }
+        if (j->n_addresses > 0)
+                return &j->addresses[0];
+        for (size_t i = 0; s.status && i < s.status->n_statuses; i++)
+                if (s.status->statuses[i].reason == j->reason)
+                        return &s.status->statuses[i].address;
+        return NULL;
+}
+
+static int answer_error(const Job *j, sd_bus_message *m, const char *name)
+{
+        const PciAddress *a = failed_device(j);
+        const char *remedy = reason_row(j->reason)->remedy;
+
+        return sd_bus_reply_method_errorf(
+                m, name, "%s%s%s%s%s%s", a ? PCI_ADDRESS_STR(a) : "", a ? ": " : "",
+                job_sentence(j), isempty(remedy) ? "" : " (", remedy, isempty(remedy) ? "" : ")");
+}
+
+/* What an Apply could not do since it is refused: all of it, not only the first. */
+static int answer_refused(const Job *j, sd_bus_message *m)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+        Snapshot s = manager_snapshot(j->manager);
+        int r;
+
+        r = s.plan ? bus_check_refusals(s.plan, NULL, &e) : 0;
+        if (r == -EACCES)
+                return sd_bus_reply_method_error(m, &e);
+        return r < 0 ? r : answer_error(j, m, VFIOD_ERROR("Refused"));
+}
+
+static int answer_failed(const Job *j, sd_bus_message *m)
+{
+        const char *name = reason_row(j->reason)->dbus_error;
+
+        if (j->kind == OPERATION_APPLY && streq(name, VFIOD_ERROR("Refused")))
+                return answer_refused(j, m);
+        if (j->reason == REASON_NONE)
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_FAILED, "%s",
+                                                  j->detail ? j->detail : "The job failed");
+        return answer_error(j, m, isempty(name) ? SD_BUS_ERROR_FAILED : name);
+}
+
+static int append_results(const Job *j, sd_bus_message *reply)
+{
+        Snapshot s = manager_snapshot(j->manager);
+        DictWriter w = { .message = reply };
+        int r;
+
+        r = dict_array_open(&w);
+        for (size_t i = 0; r >= 0 && i < j->n_addresses; i++) {
+                if (!s.status || !status_find(s.status, &j->addresses[i]))
+                        continue;
+                r = dict_open(&w);
+                if (r >= 0)
+                        r = describe_explanation(&s, &j->addresses[i], dict_field, &w);
+                if (r >= 0)
+                        r = dict_close(&w);
+        }
+        return r < 0 ? r : dict_array_close(&w);
+}
+
+static int answer_done(const Job *j, sd_bus_message *m)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = bus_number_path(VFIOD_JOB_PREFIX, j->id, &path);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(reply, "o", path);
+        if (r < 0)
+                return r;
+        r = append_results(j, reply);
+        if (r < 0)
+                return r;
+        return sd_bus_message_send(reply);
+}
+
+static int answer(const Job *j, sd_bus_message *m)
+{
+        switch (j->state) {
+        case JOB_DONE:
+                return answer_done(j, m);
+        case JOB_CANCELLED:
+                return sd_bus_reply_method_errorf(m, VFIOD_ERROR("JobCancelled"),
+                                                  "Job %" PRIu64 " was cancelled", j->id);
+        case JOB_TIMEOUT:
+                return answer_error(j, m, VFIOD_ERROR("JobTimeout"));
+        default:
+                return answer_failed(j, m);
+        }
+}
+
+void bus_answer_job(Job *j, sd_bus_message *m)
+{
+        int r = answer(j, m);
+
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(m, r, NULL);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Bind, Release and Apply. Each comes here twice: derive_*() finds out what has to be authorised,
+ * method_*() does it. Both read the message and resolve its words anew.
+ */
+
+#include "basic/names.h"
+#include "daemon/bus-internal.h"
+
+#include <inttypes.h>
+
+enum { REFUSALS_SHOWN_MAX = 64 };
+
+/* A call's arguments. Strings are weak: they live as long as the message. */
+typedef struct Call {
+        Operation op;
+        PciAddress *addresses;
+        uint64_t flags;
+} Call;
+
+static void call_done(Call *c)
+{
+        free(c->addresses);
+}
+
+static int read_accept(char **words, HazardSet *ret, sd_bus_error *error)
+{
+        HazardSet set = 0;
+
+        STRV_FOREACH(w, words) {
+                int reason = reason_from_string(*w);
+
+                if (reason < 0 || !reason_is_acceptable((Reason)reason))
+                        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                                 "'%s' is no hazard that can be accepted", *w);
+                set |= hazard_bit((Reason)reason);
+        }
+        *ret = set;
+        return 0;
+}
+
+static int read_driver(sd_bus_message *m, Call *c, sd_bus_error *error)
+{
+        const char *word;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &word);
+        if (r < 0)
+                return r;
+        if (strlen(word) > BUS_WORD_MAX || target_kind_parse(word, &c->op.target) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "'%.*s' cannot be a driver", BUS_WORD_MAX, word);
+        c->op.driver = c->op.target == TARGET_DRIVER ? word : NULL;
+        return 0;
+}
+
+static int read_options(sd_bus_message *m, Call *c, sd_bus_error *error)
+{
+        BusOption options[] = { { .key = "accept", .type = FIELD_STRV } };
+        int r;
+
+        r = bus_read_options(m, options, ELEMENTSOF(options), error);
+        if (r >= 0)
+                r = read_accept(options[0].strv, &c->op.accept, error);
+        bus_options_done(options, ELEMENTSOF(options));
+        return r;
+}
+
+static int read_flags(sd_bus_message *m, Call *c, uint64_t known, sd_bus_error *error)
+{
+        int r;
+
+        r = sd_bus_message_read(m, "t", &c->flags);
+        if (r < 0)
+                return r;
+        r = bus_check_flags(c->flags, known, error);
+        if (r < 0)
+                return r;
+        c->op.persist = c->flags & VFIOD_FLAG_PERSIST;
+        return 0;
+}
+
+/* An Apply names no device, so it accepts no hazard: there is nobody to authorise that for. */
+static int read_apply(sd_bus_message *m, Call *c, sd_bus_error *error)
+{
+        int r;
+
+        r = read_flags(m, c, VFIOD_FLAG_DRY_RUN | VFIOD_FLAG_NO_WAIT, error);
+        if (r < 0)
+                return r;
+        return bus_read_options(m, NULL, 0, error);
+}
+
+static int read_call(const Bus *b, sd_bus_message *m, OperationKind kind, Call *c,
+                     sd_bus_error *error)
+{
+        int r;
+
+        c->op.kind = kind;
+        c->op.uid = UINT32_MAX;
+        if (kind == OPERATION_APPLY)
+                return read_apply(m, c, error);
+        r = bus_read_devices(m, manager_snapshot(b->manager).inventory, &c->addresses,
+                             &c->op.n_addresses, error);
+        if (r < 0)
+                return r;
+        c->op.addresses = c->addresses;
+        if (kind == OPERATION_BIND) {
+                r = read_driver(m, c, error);
+                if (r < 0)
+                        return r;
+        }
+        r = read_flags(m, c, VFIOD_FLAG_DRY_RUN | VFIOD_FLAG_NO_WAIT | VFIOD_FLAG_PERSIST, error);
+        if (r < 0)
+                return r;
+        return read_options(m, c, error);
+}
+
+static int derive(Bus *b, sd_bus_message *m, OperationKind kind, CheckList *checks,
+                  sd_bus_error *error)
+{
+        Snapshot s = manager_snapshot(b->manager);
+        _cleanup_(call_done) Call c = { 0 };
+        int r;
+
+        r = read_call(b, m, kind, &c, error);
+        if (r < 0)
+                return r;
+        if (c.flags & VFIOD_FLAG_DRY_RUN) {
+                checks->reading = true;
+                return 0;
+        }
+        if (kind == OPERATION_APPLY)
+                return check_list_add(checks, POLKIT_ACTION_CONFIGURE, NULL);
+        return bus_add_unit_checks(&s, &c.op, checks);
+}
+
+int derive_bind(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
+{
+        return derive(b, m, OPERATION_BIND, checks, error);
+}
+
+int derive_release(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
+{
+        return derive(b, m, OPERATION_RELEASE, checks, error);
+}
+
+int derive_apply(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
+{
+        return derive(b, m, OPERATION_APPLY, checks, error);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+        return pci_address_compare(a, b);
+}
+
+/* An operation without addresses, or none at all, concerns every unit. Addresses are sorted. */
+static bool unit_concerns(const Unit *u, const Operation *op)
+{
+        if (!op || op->n_addresses == 0)
+                return true;
+        for (size_t i = 0; i < u->n_members; i++)
+                if (bsearch(&u->members[i], op->addresses, op->n_addresses, sizeof(PciAddress),
+                            compare_addresses))
+                        return true;
+        for (size_t i = 0; i < u->n_refusals; i++)
+                if (bsearch(&u->refusals[i].address, op->addresses, op->n_addresses,
+                            sizeof(PciAddress), compare_addresses))
+                        return true;
+        return false;
+}
+
+static int append_step(DictWriter *w, const Unit *u, const Step *step)
+{
+        int r;
+
+        r = dict_open(w);
+        if (r >= 0)
+                r = describe_step(u, step, dict_field, w);
+        return r < 0 ? r : dict_close(w);
+}
+
+static int append_refusal(DictWriter *w, const Unit *u, const Refusal *refusal)
+{
+        int r;
+
+        r = dict_open(w);
+        if (r >= 0)
+                r = describe_refusal(u, refusal, dict_field, w);
+        return r < 0 ? r : dict_close(w);
+}
+
+static int append_unit(DictWriter *w, const Unit *u)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < u->n_steps; i++)
+                r = append_step(w, u, &u->steps[i]);
+        for (size_t i = 0; r >= 0 && i < u->n_refusals; i++)
+                r = append_refusal(w, u, &u->refusals[i]);
+        return r;
+}
+
+int bus_append_plan(DictWriter *w, const Plan *plan, const Operation *op)
+{
+        int r;
+
+        r = dict_array_open(w);
+        for (size_t i = 0; r >= 0 && plan && i < plan->n_units; i++)
+                if (unit_concerns(&plan->units[i], op))
+                        r = append_unit(w, &plan->units[i]);
+        return r < 0 ? r : dict_array_close(w);
+}
+
+static int reply_plan(sd_bus_message *m, const Plan *plan, const Operation *op, sd_bus_error *error)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        DictWriter w = { 0 };
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(reply, "o", "/");
+        if (r < 0)
+                return r;
+        w.message = reply;
+        r = bus_append_plan(&w, plan, op);
+        if (r < 0)
+                return bus_reply_error(r, error);
+        return sd_bus_message_send(reply);
+}
+
+/* The lines of an error's message, and the error's name. */
+typedef struct Refusals {
+        char **lines;
+        const char *name;
+        size_t n;
+} Refusals;
+
+static int add_refusal(Refusals *all, const Refusal *refusal)
+{
+        const ReasonRow *row = reason_row(refusal->reason);
+        bool hazard = streq(row->dbus_error, VFIOD_ERROR("Refused"));
+
+        /* The first that is more than a refused hazard gives its name to all. */
+        if (!all->name || (!hazard && streq(all->name, VFIOD_ERROR("Refused"))))
+                all->name = row->dbus_error;
+        if (++all->n > REFUSALS_SHOWN_MAX)
+                return 0;
+        return strv_extendf(&all->lines, "%s: refused: %s: %s (%s)",
+                            PCI_ADDRESS_STR(&refusal->address), row->id,
+                            refusal->detail ? refusal->detail : row->sentence, row->remedy);
+}
+
+static int collect_refusals(Refusals *all, const Plan *plan, const Operation *op)
+{
+        int r;
+
+        for (size_t i = 0; i < plan->n_units; i++) {
+                const Unit *u = &plan->units[i];
+
+                for (size_t k = 0; unit_concerns(u, op) && k < u->n_refusals; k++) {
+                        r = add_refusal(all, &u->refusals[k]);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        if (all->n > REFUSALS_SHOWN_MAX)
+                return strv_extendf(&all->lines, "and %zu more", all->n - REFUSALS_SHOWN_MAX);
+        return 0;
+}
+
+int bus_check_refusals(const Plan *plan, const Operation *op, sd_bus_error *error)
+{
+        _cleanup_free_ char *message = NULL;
+        Refusals all = { 0 };
+        int r;
+
+        r = collect_refusals(&all, plan, op);
+        if (r >= 0 && all.n > 0) {
+                message = strv_join(all.lines, "\n");
+                r = message ? sd_bus_error_set(error, all.name, message) : -ENOMEM;
+                if (r >= 0)
+                        r = -EACCES;
+        }
+        strv_free(all.lines);
+        return r;
+}
+
+static int preview(Bus *b, const Operation *op, Desired **ret_desired, Plan **ret_plan,
+                   sd_bus_error *error)
+{
+        int r;
+
+        r = manager_preview(b->manager, op, ret_desired, ret_plan);
+        if (r == -EAGAIN)
+                return sd_bus_error_set(error, VFIOD_ERROR("DeviceBusy"),
+                                        "vfiod has not looked at the devices yet, try again");
+        if (r == -EPERM)
+                return sd_bus_error_setf(error, VFIOD_ERROR("DriverNotAllowed"),
+                                         "Driver '%s' is not allowed (add it to AllowedDrivers= in "
+                                         "vfiod.conf)",
+                                         strempty(op->driver));
+        return r;
+}
+
+static int reply_job(Job *j, sd_bus_message *m)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = bus_number_path(VFIOD_JOB_PREFIX, j->id, &path);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(reply, "oaa{sv}", path, 0);
+        if (r < 0)
+                return r;
+        return sd_bus_message_send(reply);
+}
+
+static int submit(Bus *b, sd_bus_message *m, const Call *c, sd_bus_error *error)
+{
+        Job *j = NULL;
+        int r;
+
+        r = manager_submit(b->manager, &c->op, &j, error);
+        if (r < 0)
+                return r;
+        if (!j->sender)
+                j->sender = strdup(strempty(sd_bus_message_get_sender(m)));
+        if (c->flags & VFIOD_FLAG_NO_WAIT)
+                return reply_job(j, m);
+        if (job_is_over(j))
+                bus_answer_job(j, m);
+        else
+                j->message = sd_bus_message_ref(m);
+        return 1;
+}
+
+static int run(Bus *b, sd_bus_message *m, OperationKind kind, const Caller *caller,
+               sd_bus_error *error)
+{
+        _cleanup_(desired_freep) Desired *desired = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        _cleanup_(call_done) Call c = { 0 };
+        int r;
+
+        r = read_call(b, m, kind, &c, error);
+        if (r < 0)
+                return r;
+        c.op.uid = caller->uid;
+        r = preview(b, &c.op, &desired, &plan, error);
+        if (r < 0)
+                return r;
+        if (c.flags & VFIOD_FLAG_DRY_RUN)
+                return reply_plan(m, plan, &c.op, error);
+        if (!caller->authorised)
+                return -EACCES;
+        /* An Apply goes on with what is not refused; its answer at the end tells of the rest. */
+        r = kind == OPERATION_APPLY ? 0 : bus_check_refusals(plan, &c.op, error);
+        if (r < 0)
+                return r;
+        return submit(b, m, &c, error);
+}
+
+int method_bind(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+{
+        return run(b, m, OPERATION_BIND, caller, error);
+}
+
+int method_release(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+{
+        return run(b, m, OPERATION_RELEASE, caller, error);
+}
+
+int method_apply(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+{
+        return run(b, m, OPERATION_APPLY, caller, error);
+}

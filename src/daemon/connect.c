@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The connection to the bus. It is made and made again without ever waiting for it: devices are
+ * put right also where no bus runs yet, or where it was restarted.
+ */
+
+#include "basic/log.h"
+#include "basic/names.h"
+#include "daemon/bus.h"
+#include "daemon/manager-internal.h"
+
+#define RECONNECT_MIN_USEC USEC_PER_SEC
+#define RECONNECT_MAX_USEC (30 * USEC_PER_SEC)
+
+static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        return manager_connect_bus(userdata);
+}
+
+static int schedule_reconnect(Manager *m)
+{
+        m->reconnect_usec = MIN(MAX(m->reconnect_usec * 2, RECONNECT_MIN_USEC), RECONNECT_MAX_USEC);
+        sd_event_source_disable_unref(m->reconnect);
+        m->reconnect = NULL;
+        return sd_event_add_time_relative(m->event, &m->reconnect, CLOCK_MONOTONIC,
+                                          m->reconnect_usec, 0, on_reconnect, m);
+}
+
+void manager_disconnect_bus(Manager *m)
+{
+        m->reconnect = sd_event_source_disable_unref(m->reconnect);
+        if (!m->bus)
+                return;
+        for (Job *j = m->jobs; j; j = j->next)
+                j->message = sd_bus_message_unref(j->message);
+        m->bus = sd_bus_flush_close_unref(m->bus);
+}
+
+static int on_disconnected(sd_bus_message *msg, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+
+        log_warning("The bus is gone, connecting again.");
+        /* Within its own callback the connection can only be closed, not freed. */
+        m->reconnect_usec = 0;
+        return schedule_reconnect(m);
+}
+
+static int on_name(sd_bus_message *msg, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(msg);
+
+        if (e) {
+                log_error("Failed to own the bus name '" VFIOD_BUS_NAME "': %s (%s)", e->message,
+                          e->name);
+                return sd_event_exit(m->event, -EEXIST);
+        }
+        m->reconnect_usec = 0;
+        return 0;
+}
+
+static int open_bus(Manager *m)
+{
+        int r;
+
+        r = sd_bus_open_system_with_description(&m->bus, "vfiod");
+        if (r >= 0)
+                r = sd_bus_attach_event(m->bus, m->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = bus_register(m->bus, m);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(m->bus, NULL, "org.freedesktop.DBus.Local", NULL,
+                                              "org.freedesktop.DBus.Local", "Disconnected",
+                                              on_disconnected, NULL, m);
+        if (r >= 0)
+                r = sd_bus_request_name_async(m->bus, NULL, VFIOD_BUS_NAME, 0, on_name, m);
+        return r;
+}
+
+int manager_connect_bus(Manager *m)
+{
+        int r;
+
+        manager_disconnect_bus(m);
+        r = open_bus(m);
+        if (r >= 0)
+                return 0;
+        if (m->reconnect_usec == 0)
+                log_warning_errno(r, "Failed to connect to the system bus, trying again: %m");
+        m->bus = sd_bus_close_unref(m->bus);
+        return schedule_reconnect(m);
+}

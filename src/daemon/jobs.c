@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Operations of clients: recorded as requests, carried out by the next look, watched to their end.
+ */
+
+#include "basic/log.h"
+#include "basic/names.h"
+#include "daemon/bus.h"
+#include "daemon/manager-internal.h"
+
+#define LINGER_USEC (10 * USEC_PER_SEC)
+
+static const char *const job_states[_JOB_STATE_MAX] = {
+        [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
+        [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled", [JOB_TIMEOUT] = "timeout",
+};
+
+const char *job_state_to_string(JobState s)
+{
+        return job_states[s];
+}
+
+const char *operation_kind_to_string(OperationKind k)
+{
+        static const char *const kinds[] = {
+                [OPERATION_BIND] = "bind",
+                [OPERATION_RELEASE] = "release",
+                [OPERATION_APPLY] = "apply",
+        };
+
+        return kinds[k];
+}
+
+Job *manager_jobs(const Manager *m)
+{
+        return m->jobs;
+}
+
+Job *manager_find_job(const Manager *m, uint64_t id)
+{
+        for (Job *j = m->jobs; j; j = j->next)
+                if (j->id == id)
+                        return j;
+        return NULL;
+}
+
+bool job_is_over(const Job *j)
+{
+        return j->state >= JOB_DONE;
+}
+
+static Job *job_free(Job *j)
+{
+        if (!j)
+                return NULL;
+        for (Job **p = &j->manager->jobs; *p; p = &(*p)->next)
+                if (*p == j) {
+                        *p = j->next;
+                        break;
+                }
+        sd_event_source_disable_unref(j->linger);
+        sd_bus_message_unref(j->message);
+        free(j->addresses);
+        free(j->sender);
+        free(j->detail);
+        free(j);
+        return NULL;
+}
+
+void jobs_free_all(Manager *m)
+{
+        while (m->jobs)
+                job_free(m->jobs);
+}
+
+static int on_linger(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Job *j = userdata;
+
+        bus_job_removed(j);
+        job_free(j);
+        return 0;
+}
+
+static void job_end(Job *j, JobState state, Reason reason, const char *detail)
+{
+        Manager *m = j->manager;
+        int r;
+
+        j->state = state;
+        j->reason = reason;
+        j->detail = detail ? strdup(detail) : NULL;
+        bus_job_ended(j);
+        r = sd_event_add_time_relative(m->event, &j->linger, CLOCK_MONOTONIC, LINGER_USEC, 0,
+                                       on_linger, j);
+        if (r < 0)
+                log_warning_errno(r, "Failed to let a job linger: %m");
+}
+
+static void drop_requests(Job *j)
+{
+        if (j->kind != OPERATION_BIND)
+                return;
+        for (size_t i = 0; i < j->n_addresses; i++)
+                request_table_remove(&j->manager->requests, &j->addresses[i]);
+        j->manager->requests_dirty = true;
+        if (manager_schedule_look(j->manager, 0) < 0)
+                manager_look_at_all(j->manager);
+}
+
+int job_cancel(Job *j)
+{
+        if (job_is_over(j))
+                return -EALREADY;
+        if (j->state != JOB_QUEUED)
+                return -EBUSY;
+        drop_requests(j);
+        job_end(j, JOB_CANCELLED, REASON_NONE, NULL);
+        return 0;
+}
+
+/* The device that says most about the job: one at work, else the first that is not as asked. */
+static const DeviceStatus *job_find_status(const Job *j, bool *ret_busy)
+{
+        const DeviceStatus *bad = NULL;
+
+        for (size_t i = 0; i < j->n_addresses; i++) {
+                const DeviceStatus *s = status_find(j->manager->status, &j->addresses[i]);
+
+                if (s && (s->state == STATE_WORKING || s->state == STATE_PENDING)) {
+                        *ret_busy = true;
+                        return s;
+                }
+                if (s && !bad && s->state != STATE_READY && s->state != STATE_UNMANAGED)
+                        bad = s;
+        }
+        *ret_busy = false;
+        return bad;
+}
+
+/* A device asked for that is not there any more has no status at all. */
+static bool job_lost_device(const Job *j)
+{
+        for (size_t i = 0; i < j->n_addresses; i++)
+                if (!inventory_find(j->manager->inventory, &j->addresses[i]))
+                        return j->kind == OPERATION_BIND;
+        return false;
+}
+
+static void job_update(Job *j)
+{
+        const DeviceStatus *s;
+        bool busy;
+
+        s = job_find_status(j, &busy);
+        if (busy) {
+                if (s->state == STATE_WORKING && j->state == JOB_QUEUED) {
+                        j->state = JOB_RUNNING;
+                        bus_job_changed(j);
+                }
+                return;
+        }
+        if (s) {
+                job_end(j, s->state == STATE_STUCK ? JOB_TIMEOUT : JOB_FAILED, s->reason,
+                        s->detail);
+                if (s->state != STATE_STUCK)
+                        drop_requests(j);
+        } else if (job_lost_device(j)) {
+                job_end(j, JOB_FAILED, REASON_DEVICE_GONE, NULL);
+                drop_requests(j);
+        } else {
+                job_end(j, JOB_DONE, REASON_NONE, NULL);
+        }
+}
+
+void manager_update_jobs(Manager *m)
+{
+        for (Job *j = m->jobs, *next; j; j = next) {
+                next = j->next;
+                if (!job_is_over(j))
+                        job_update(j);
+        }
+}
+
+static int request_bind(RequestTable *t, const Inventory *inv, const Operation *op)
+{
+        for (size_t i = 0; i < op->n_addresses; i++) {
+                const Device *d = inventory_find(inv, &op->addresses[i]);
+                int r;
+
+                if (!d)
+                        return -ENODEV;
+                r = request_table_put(t, &(Request){ .address = d->address,
+                                                     .vendor = d->vendor,
+                                                     .device = d->device,
+                                                     .target = op->target,
+                                                     .driver = (char *)op->driver,
+                                                     .accept = op->accept });
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* What a file wants is kept away by a request; what only a request wanted just ends. */
+static int release_one(RequestTable *t, const Manager *m, const Device *d)
+{
+        ssize_t i = inventory_index(m->inventory, &d->address);
+
+        if (!m->desired->targets[i].rule && !m->desired->targets[i].hold) {
+                request_table_remove(t, &d->address);
+                return 0;
+        }
+        return request_table_put(t, &(Request){ .address = d->address,
+                                                .vendor = d->vendor,
+                                                .device = d->device,
+                                                .release = true });
+}
+
+/* An IOMMU group goes back as it came: whole. */
+static int request_release(RequestTable *t, const Manager *m, const Operation *op)
+{
+        for (size_t i = 0; i < op->n_addresses; i++) {
+                Device *d = inventory_find(m->inventory, &op->addresses[i]);
+                const Group *g = d ? inventory_group(m->inventory, d->group) : NULL;
+                int r = 0;
+
+                if (!d)
+                        return -ENODEV;
+                if (!g)
+                        r = release_one(t, m, d);
+                for (size_t k = 0; g && k < g->n_members && r >= 0; k++)
+                        if (!device_is_bridge(g->members[k]))
+                                r = release_one(t, m, g->members[k]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Everything as the files say: nothing stays released. */
+static void drop_releases(RequestTable *t)
+{
+        for (size_t i = t->n_requests; i > 0; i--)
+                if (t->requests[i - 1].release)
+                        request_table_remove(t, &t->requests[i - 1].address);
+}
+
+static int apply_operation(RequestTable *t, const Manager *m, const Operation *op)
+{
+        switch (op->kind) {
+        case OPERATION_BIND:
+                return request_bind(t, m->inventory, op);
+        case OPERATION_RELEASE:
+                return request_release(t, m, op);
+        case OPERATION_APPLY:
+                drop_releases(t);
+                return 0;
+        }
+        return -EINVAL;
+}
+
+static bool driver_is_allowed(const Manager *m, const Operation *op)
+{
+        return op->kind != OPERATION_BIND || op->target != TARGET_DRIVER ||
+               strv_contains(m->config->daemon.allowed_drivers, op->driver) ||
+               driver_name_is_vfio(op->driver);
+}
+
+int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan **ret_plan)
+{
+        _cleanup_(request_table_done) RequestTable requests = { 0 };
+        int r;
+
+        if (!m->inventory)
+                return -EAGAIN;
+        if (!driver_is_allowed(m, op))
+                return -EPERM;
+        r = request_table_copy(&m->requests, &requests);
+        if (r >= 0)
+                r = apply_operation(&requests, m, op);
+        if (r < 0)
+                return r;
+        return manager_compute(m, m->inventory, &requests, ret_desired, ret_plan);
+}
+
+static int check_submission(const Manager *m, const Operation *op, sd_bus_error *error)
+{
+        unsigned n = 0;
+
+        if (!m->inventory)
+                return sd_bus_error_set(error, VFIOD_ERROR("DeviceBusy"),
+                                        "vfiod has not looked at the devices yet: try again");
+        if (m->config->disabled)
+                return sd_bus_error_set(error, VFIOD_ERROR("Disabled"),
+                                        "vfiod=off is on the kernel command line: boot without it");
+        if (!driver_is_allowed(m, op))
+                return sd_bus_error_setf(error, VFIOD_ERROR("DriverNotAllowed"),
+                                         "The driver '%s' is not in AllowedDrivers= of vfiod.conf",
+                                         op->driver);
+        for (const Job *j = m->jobs; j; j = j->next)
+                n += j->uid == op->uid && !job_is_over(j);
+        if (op->uid != 0 && n >= m->config->daemon.max_jobs_per_user)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                         "User %u has %u jobs already (MaxJobsPerUser=)", op->uid,
+                                         n);
+        return 0;
+}
+
+/* Of an apply: all that now differ. */
+static int collect_addresses(const Manager *m, const Operation *op, Job *j)
+{
+        size_t n = op->n_addresses;
+
+        for (size_t i = 0; i < m->plan->n_units; i++)
+                n += m->plan->units[i].n_members;
+        j->addresses = calloc(n + 1, sizeof(PciAddress));
+        if (!j->addresses)
+                return -ENOMEM;
+        for (size_t i = 0; i < op->n_addresses; i++)
+                j->addresses[j->n_addresses++] = op->addresses[i];
+        for (size_t i = 0; op->kind == OPERATION_APPLY && i < m->plan->n_units; i++)
+                for (size_t k = 0; k < m->plan->units[i].n_members; k++)
+                        j->addresses[j->n_addresses++] = m->plan->units[i].members[k];
+        return 0;
+}
+
+static int job_new(Manager *m, const Operation *op, Job **ret)
+{
+        Job *j = calloc(1, sizeof(Job));
+        struct timespec now;
+        int r;
+
+        if (!j)
+                return -ENOMEM;
+        j->manager = m;
+        j->kind = op->kind;
+        j->uid = op->uid;
+        r = collect_addresses(m, op, j);
+        if (r < 0) {
+                free(j);
+                return r;
+        }
+        clock_gettime(CLOCK_REALTIME, &now);
+        j->started_usec = (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+        j->id = ++m->last_job;
+        j->next = m->jobs;
+        m->jobs = j;
+        *ret = j;
+        return 0;
+}
+
+/* The operator asked again: no back-off, no contention, for the device and its group. */
+static void reset_tracks(Manager *m, const Job *j)
+{
+        for (size_t i = 0; i < j->n_addresses; i++) {
+                const Device *d = inventory_find(m->inventory, &j->addresses[i]);
+                const Group *g = d ? inventory_group(m->inventory, d->group) : NULL;
+                Track *t = manager_track(m, &j->addresses[i]);
+
+                if (t)
+                        track_reset(t);
+                for (size_t k = 0; g && k < g->n_members; k++) {
+                        t = manager_track(m, &g->members[k]->address);
+                        if (t)
+                                track_reset(t);
+                }
+        }
+}
+
+int manager_submit(Manager *m, const Operation *op, Job **ret, sd_bus_error *error)
+{
+        Job *j;
+        int r;
+
+        r = check_submission(m, op, error);
+        if (r < 0)
+                return r;
+        if (op->persist) {
+                r = op->kind == OPERATION_BIND ? persist_bind(m, op, error)
+                                               : persist_release(m, op, error);
+                if (r < 0)
+                        return r;
+        }
+        if (!(op->persist && op->kind == OPERATION_BIND)) {
+                r = apply_operation(&m->requests, m, op);
+                if (r < 0)
+                        return r;
+                m->requests_dirty = true;
+        }
+        r = job_new(m, op, &j);
+        if (r < 0)
+                return r;
+        reset_tracks(m, j);
+        for (size_t i = 0; i < j->n_addresses; i++)
+                manager_look_at(m, &j->addresses[i]);
+        r = manager_schedule_look(m, 0);
+        if (r < 0) {
+                job_free(j);
+                return r;
+        }
+        bus_job_new(j);
+        *ret = j;
+        return 0;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The heart of the daemon: take a snapshot, compute what is to be done, begin what can be begun,
+ * tell what changed. Events, timers, reloads and requests all end here and mean the same.
+ */
+
+#include "basic/log.h"
+#include "daemon/bus.h"
+#include "daemon/manager-internal.h"
+#include "sys/scan.h"
+
+#include <systemd/sd-daemon.h>
+
+/* Events that come within this time share one look. */
+#define DEBOUNCE_USEC (30 * USEC_PER_MSEC)
+
+static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        int r = manager_look(userdata);
+
+        if (r < 0) {
+                log_error_errno(r, "Failed to look at the devices, trying again: %m");
+                manager_look_at_all(userdata);
+                return manager_schedule_look(userdata, USEC_PER_SEC);
+        }
+        return 0;
+}
+
+int manager_schedule_look(Manager *m, uint64_t delay)
+{
+        uint64_t due = manager_now(m) + delay, planned;
+        int enabled, r;
+
+        if (!m->look_timer)
+                return sd_event_add_time(m->event, &m->look_timer, CLOCK_MONOTONIC, due, 1, on_look,
+                                         m);
+        r = sd_event_source_get_enabled(m->look_timer, &enabled);
+        if (r >= 0)
+                r = sd_event_source_get_time(m->look_timer, &planned);
+        if (r < 0 || (enabled != SD_EVENT_OFF && planned <= due))
+                return r;
+        r = sd_event_source_set_time(m->look_timer, due);
+        return r < 0 ? r : sd_event_source_set_enabled(m->look_timer, SD_EVENT_ONESHOT);
+}
+
+static void schedule(Manager *m)
+{
+        int r = manager_schedule_look(m, DEBOUNCE_USEC);
+
+        if (r < 0)
+                log_error_errno(r, "Failed to schedule a look at the devices: %m");
+}
+
+void manager_look_at_all(Manager *m)
+{
+        m->look_all = true;
+        schedule(m);
+}
+
+void manager_look_at(Manager *m, const PciAddress *address)
+{
+        PciAddress *grown;
+
+        schedule(m);
+        for (size_t i = 0; i < m->n_look; i++)
+                if (pci_address_equal(&m->look[i], address))
+                        return;
+        grown = m->look_all ? NULL : reallocarray(m->look, m->n_look + 1, sizeof(PciAddress));
+        if (!grown) {
+                m->look_all = true;
+                return;
+        }
+        m->look = grown;
+        m->look[m->n_look++] = *address;
+}
+
+void manager_look_at_group(Manager *m, int group)
+{
+        const Group *g = inventory_group(m->inventory, group);
+
+        if (g)
+                manager_look_at(m, &g->members[0]->address);
+}
+
+int manager_compute(Manager *m, const Inventory *inv, const RequestTable *requests,
+                    Desired **ret_desired, Plan **ret_plan)
+{
+        _cleanup_(desired_freep) Desired *desired = NULL;
+        DriverChoice *choices = NULL;
+        Plan *plan = NULL;
+        int r;
+
+        r = desired_compute(m->config, requests, &m->origins, inv, &desired);
+        if (r >= 0)
+                r = driver_choices_resolve(m->drivers, &m->root, inv, desired, &m->origins,
+                                           &choices);
+        if (r >= 0)
+                r = plan_compute(inv, desired, choices, &m->origins, &plan);
+        driver_choices_free(choices, inv->n_devices);
+        if (r < 0)
+                return r;
+        *ret_desired = TAKE_PTR(desired);
+        *ret_plan = plan;
+        return 0;
+}
+
+static int take_inventory(Manager *m, Inventory **ret)
+{
+        int r;
+
+        if (m->look_all || !m->inventory)
+                r = scan_all(&m->root, ret);
+        else
+                r = scan_changed(&m->root, m->inventory, m->look, m->n_look, ret);
+        if (r < 0)
+                return r;
+        m->look_all = false;
+        m->n_look = 0;
+        return 0;
+}
+
+/* Whether another program moved a device that we had brought where it belongs. */
+static void observe(Manager *m)
+{
+        uint64_t now = manager_now(m);
+
+        for (size_t i = 0; i < m->status->n_statuses; i++) {
+                const DeviceStatus *s = &m->status->statuses[i];
+                const Track *known = manager_find_track(m, &s->address);
+                Track *t;
+
+                if (s->state == STATE_READY && known && known->was_ready)
+                        continue;
+                if (s->state != STATE_READY && !(known && known->was_ready))
+                        continue;
+                if (s->state != STATE_READY && s->state != STATE_PENDING)
+                        continue;
+                t = manager_track(m, &s->address);
+                if (t)
+                        track_observe(t, s->state == STATE_READY, now);
+        }
+}
+
+static int refresh_status(Manager *m)
+{
+        StatusTable *status;
+        int r;
+
+        r = status_compute(m->inventory, m->desired, m->plan, m->config->disabled,
+                           manager_find_track, m, &status);
+        if (r < 0)
+                return r;
+        status_table_free(m->status);
+        m->status = status;
+        return 0;
+}
+
+static void update_manager_state(Manager *m)
+{
+        unsigned counts[_DEVICE_STATE_MAX] = { 0 }, unsettled, wrong;
+        ManagerState state;
+        bool changed;
+
+        for (size_t i = 0; i < m->status->n_statuses; i++)
+                counts[m->status->statuses[i].state]++;
+        unsettled = counts[STATE_PENDING] + counts[STATE_WORKING];
+        wrong = counts[STATE_BLOCKED] + counts[STATE_FAILED] + counts[STATE_STUCK] +
+                counts[STATE_CONTENDED] + counts[STATE_ABSENT];
+        if (unsettled == 0)
+                manager_set_settled(m);
+        if (m->config->disabled)
+                state = MANAGER_DISABLED;
+        else if (!m->settled)
+                state = MANAGER_STARTING;
+        else
+                state = wrong > 0 || config_has_errors(m->config) ? MANAGER_DEGRADED
+                                                                  : MANAGER_READY;
+        changed = state != m->state || memcmp(counts, m->counts, sizeof(counts)) != 0;
+        memcpy(m->counts, counts, sizeof(counts));
+        m->state = state;
+        if (!changed)
+                return;
+        (void)sd_notifyf(false, "STATUS=%s: %u ready, %u pending or working, %u not as declared",
+                         manager_state_to_string(state), counts[STATE_READY], unsettled, wrong);
+        bus_emit_manager_changed(m);
+}
+
+static int arm_retry(Manager *m)
+{
+        uint64_t next = manager_next_retry(m);
+        int r;
+
+        if (next == USEC_INFINITY)
+                return sd_event_source_set_enabled(m->retry_timer, SD_EVENT_OFF);
+        r = sd_event_source_set_time(m->retry_timer, next);
+        return r < 0 ? r : sd_event_source_set_enabled(m->retry_timer, SD_EVENT_ONESHOT);
+}
+
+/* What the look replaces; kept until everyone was told what changed. */
+typedef struct Previous {
+        Inventory *inventory;
+        Desired *desired;
+        Plan *plan;
+        StatusTable *status;
+} Previous;
+
+static void previous_done(Previous *p)
+{
+        status_table_free(p->status);
+        plan_free(p->plan);
+        desired_free(p->desired);
+        inventory_free(p->inventory);
+}
+
+int manager_look(Manager *m)
+{
+        _cleanup_(previous_done) Previous before = { 0 };
+        _cleanup_(inventory_freep) Inventory *inventory = NULL;
+        _cleanup_(desired_freep) Desired *desired = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        StatusTable *status;
+        Snapshot was, is;
+        int r;
+
+        r = take_inventory(m, &inventory);
+        if (r < 0)
+                return r;
+        /* Without the serial numbers that files ask for, nothing can be decided yet. */
+        if (!manager_apply_serials(m, inventory))
+                return 0;
+        r = manager_compute(m, inventory, &m->requests, &desired, &plan);
+        if (r < 0)
+                return r;
+        r = status_compute(inventory, desired, plan, m->config->disabled, manager_find_track, m,
+                           &status);
+        if (r < 0)
+                return r;
+        before = (Previous){ m->inventory, m->desired, m->plan, m->status };
+        m->inventory = TAKE_PTR(inventory);
+        m->desired = TAKE_PTR(desired);
+        m->plan = TAKE_PTR(plan);
+        m->status = status;
+
+        observe(m);
+        manager_start_work(m);
+        r = refresh_status(m);
+        if (r < 0)
+                return r;
+        was = (Snapshot){ before.inventory, before.desired, before.plan, before.status,
+                          &m->origins };
+        is = manager_snapshot(m);
+        report_changes(before.status, &is);
+        bus_emit_changes(m, &was, &is);
+        update_manager_state(m);
+        manager_update_jobs(m);
+        manager_save(m);
+        return arm_retry(m);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What manager.c, look.c, work.c, jobs.c and serials.c share; the bus side does not see it. */
+
+#include "daemon/job.h"
+#include "exec/run.h"
+#include "sys/drivers.h"
+#include "sys/monitor.h"
+#include "sys/state.h"
+#include "sys/sysroot.h"
+
+typedef struct Work Work;
+
+/* A serial number once read, or found missing; the read is slow and needs a worker. */
+typedef struct Serial {
+        PciAddress address;
+        bool asked, known, has;
+        uint64_t value;
+} Serial;
+
+struct Manager {
+        sd_event *event;
+        sd_bus *bus;
+        sd_event_source *reconnect;
+        uint64_t reconnect_usec;
+        Sysroot root;
+        char boot_id[BOOT_ID_SIZE];
+
+        Config *config;
+        RequestTable requests;
+        OriginTable origins;
+        bool origins_dirty, requests_dirty;
+
+        DriverDb *drivers;
+        Monitor *monitor;
+        Pool *pool;
+
+        Inventory *inventory;
+        Desired *desired;
+        Plan *plan;
+        StatusTable *status;
+        unsigned counts[_DEVICE_STATE_MAX];
+
+        Track *tracks; /* sorted by address */
+        size_t n_tracks;
+        Serial *serials;
+        size_t n_serials;
+        Work *work; /* units under way */
+        Job *jobs;  /* newest first */
+        uint64_t last_job;
+
+        bool look_all; /* a full look is due */
+        PciAddress *look;
+        size_t n_look; /* devices to look at again */
+        sd_event_source *look_timer, *retry_timer, *startup_timer;
+        bool settled; /* the first reconcile is over, or its time */
+        ManagerState state;
+};
+
+/* manager.c */
+_must_check_ int manager_new(const char *prefix, const char *worker, Manager **ret);
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP_FUNC(Manager *, manager_free);
+_must_check_ int manager_start(Manager *m);
+Track *manager_track(Manager *m, const PciAddress *address); /* made if missing; NULL: memory */
+const Track *manager_find_track(void *userdata, const PciAddress *address);
+void manager_save(Manager *m);
+void manager_set_settled(Manager *m);
+uint64_t manager_now(const Manager *m);
+
+/* connect.c: the bus may come late and go away; the work goes on without it. */
+_must_check_ int manager_connect_bus(Manager *m);
+void manager_disconnect_bus(Manager *m);
+
+/* look.c: looks again soon, or in `delay` microseconds; a storm becomes few looks. */
+void manager_look_at(Manager *m, const PciAddress *address);
+void manager_look_at_group(Manager *m, int group);
+void manager_look_at_all(Manager *m);
+_must_check_ int manager_schedule_look(Manager *m, uint64_t delay);
+_must_check_ int manager_look(Manager *m);
+
+/* Compares without changing anything: desired state and plan for a set of requests. */
+_must_check_ int manager_compute(Manager *m, const Inventory *inv, const RequestTable *requests,
+                                 Desired **ret_desired, Plan **ret_plan);
+
+/* work.c */
+void manager_start_work(Manager *m);
+bool manager_is_working(const Manager *m, const Unit *u);
+void work_free_all(Manager *m);
+
+/* When the next back-off ends; USEC_INFINITY: none runs. */
+uint64_t manager_next_retry(const Manager *m);
+
+/* jobs.c */
+void manager_update_jobs(Manager *m);
+void jobs_free_all(Manager *m);
+
+/* serials.c: true once every device's serial number is known, as far as files ask for them. */
+bool manager_apply_serials(Manager *m, Inventory *inv);
+void manager_forget_serial(Manager *m, const PciAddress *address);
+
+/* persist.c: files 50-vfioctl-ADDRESS.conf in /etc/vfiod/devices.d. */
+_must_check_ int persist_bind(Manager *m, const Operation *op, sd_bus_error *error);
+_must_check_ int persist_release(Manager *m, const Operation *op, sd_bus_error *error);
+
+/* report.c: log lines for changes of state. */
+void report_changes(const StatusTable *before, const Snapshot *after);
+void report_diagnostics(const Config *c);

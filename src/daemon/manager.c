@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/log.h"
+#include "config/load.h"
+#include "daemon/bus.h"
+#include "daemon/manager-internal.h"
+#include "daemon/messages.h"
+
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+static const char *const states[_MANAGER_STATE_MAX] = {
+        [MANAGER_STARTING] = "starting",
+        [MANAGER_READY] = "ready",
+        [MANAGER_DEGRADED] = "degraded",
+        [MANAGER_DISABLED] = "disabled",
+};
+
+const char *manager_state_to_string(ManagerState s)
+{
+        return states[s];
+}
+
+Snapshot manager_snapshot(const Manager *m)
+{
+        return (Snapshot){ m->inventory, m->desired, m->plan, m->status, &m->origins };
+}
+
+ManagerState manager_state(const Manager *m)
+{
+        return m->state;
+}
+
+const Config *manager_config(const Manager *m)
+{
+        return m->config;
+}
+
+sd_bus *manager_bus(const Manager *m)
+{
+        return m->bus;
+}
+
+sd_event *manager_event(const Manager *m)
+{
+        return m->event;
+}
+
+unsigned manager_count(const Manager *m, DeviceState s)
+{
+        return m->counts[s];
+}
+
+uint64_t manager_now(const Manager *m)
+{
+        uint64_t now;
+
+        return sd_event_now(m->event, CLOCK_MONOTONIC, &now) < 0 ? 0 : now;
+}
+
+static size_t track_position(const Manager *m, const PciAddress *address)
+{
+        size_t low = 0, high = m->n_tracks;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (pci_address_compare(&m->tracks[middle].address, address) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+const Track *manager_find_track(void *userdata, const PciAddress *address)
+{
+        const Manager *m = userdata;
+        size_t i = track_position(m, address);
+
+        return i < m->n_tracks && pci_address_equal(&m->tracks[i].address, address) ? &m->tracks[i]
+                                                                                    : NULL;
+}
+
+Track *manager_track(Manager *m, const PciAddress *address)
+{
+        size_t i = track_position(m, address);
+        Track *grown;
+
+        if (i < m->n_tracks && pci_address_equal(&m->tracks[i].address, address))
+                return &m->tracks[i];
+        grown = reallocarray(m->tracks, m->n_tracks + 1, sizeof(Track));
+        if (!grown)
+                return NULL;
+        m->tracks = grown;
+        memmove(&grown[i + 1], &grown[i], (m->n_tracks - i) * sizeof(Track));
+        grown[i] = (Track){ .address = *address };
+        m->n_tracks++;
+        return &grown[i];
+}
+
+void manager_save(Manager *m)
+{
+        int r = 0;
+
+        if (m->origins_dirty)
+                r = state_save(&m->root, m->boot_id, &m->origins);
+        if (r < 0)
+                log_error_errno(r, "Failed to save /var/lib/vfiod/state: %m");
+        else
+                m->origins_dirty = false;
+        if (!m->requests_dirty)
+                return;
+        r = requests_save(&m->root, m->boot_id, &m->requests);
+        if (r < 0)
+                log_error_errno(r, "Failed to save /run/vfiod/requests: %m");
+        else
+                m->requests_dirty = false;
+}
+
+void manager_set_settled(Manager *m)
+{
+        if (m->settled)
+                return;
+        m->settled = true;
+        m->startup_timer = sd_event_source_disable_unref(m->startup_timer);
+        (void)sd_notify(false, "READY=1");
+}
+
+static int on_startup_timeout(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        log_full(LOG_WARNING, 0, &(LogFields){ .message_id = VFIOD_MESSAGE_DEGRADED },
+                 "Not all devices are as declared after StartupTimeoutSec=, going on.");
+        manager_set_settled(m);
+        return manager_schedule_look(m, 0);
+}
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        return manager_schedule_look(userdata, 0);
+}
+
+static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+        enum { BATCH = 256 };
+        Manager *m = userdata;
+
+        for (int i = 0; i < BATCH; i++) {
+                PciAddress address;
+                bool added;
+                int group;
+
+                switch (monitor_receive(m->monitor, &address, &group, &added)) {
+                case MONITOR_NOTHING:
+                        return 0;
+                case MONITOR_DEVICE:
+                        if (added) {
+                                Track *t = manager_track(m, &address);
+
+                                manager_forget_serial(m, &address);
+                                if (t)
+                                        t->was_ready = false;
+                        }
+                        manager_look_at(m, &address);
+                        break;
+                case MONITOR_GROUP:
+                        manager_look_at_group(m, group);
+                        break;
+                case MONITOR_LOST:
+                        log_full(LOG_WARNING, 0,
+                                 &(LogFields){ .message_id = VFIOD_MESSAGE_EVENTS_LOST },
+                                 "Events from udev were lost, looking at all devices again.");
+                        manager_look_at_all(m);
+                        break;
+                }
+        }
+        return 0;
+}
+
+static int on_sighup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+        int r = manager_reload(userdata, false);
+
+        if (r < 0)
+                log_error_errno(r, "Failed to reload the configuration: %m");
+        return 0;
+}
+
+/* A write that was given up has returned: what it did is seen by looking. */
+static void on_late(const PciAddress *address, void *userdata)
+{
+        Manager *m = userdata;
+        Track *t = manager_track(m, address);
+
+        if (t) {
+                t->stuck = false;
+                track_reset(t);
+        }
+        manager_look_at(m, address);
+}
+
+static int load_memory(Manager *m)
+{
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = state_load(&m->root, m->boot_id, &m->origins, &why);
+        if (r < 0 && r != -EBADMSG && r != -EPROTONOSUPPORT)
+                return log_error_errno(r, "Failed to read /var/lib/vfiod/state: %m");
+        if (r < 0)
+                log_full(LOG_ERR, r, &(LogFields){ .message_id = VFIOD_MESSAGE_STATE_BROKEN },
+                         "The state file was set aside, and the host is read anew: %s",
+                         strempty(why));
+        r = requests_load(&m->root, m->boot_id, &m->requests);
+        if (r < 0)
+                log_warning_errno(r, "Failed to read /run/vfiod/requests, ignoring: %m");
+        return 0;
+}
+
+static int load_config(Manager *m, Config **ret)
+{
+        int r;
+
+        r = config_load(m->root.root, m->root.prefix, m->config, ret);
+        if (r < 0)
+                return r;
+        report_diagnostics(*ret);
+        return 0;
+}
+
+static int setup_timers(Manager *m)
+{
+        uint64_t timeout = m->config->daemon.startup_timeout_usec;
+        int r;
+
+        r = sd_event_add_time(m->event, &m->retry_timer, CLOCK_MONOTONIC, 0, 0, on_retry, m);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(m->retry_timer, SD_EVENT_OFF);
+        if (r >= 0 && timeout != USEC_INFINITY)
+                r = sd_event_add_time_relative(m->event, &m->startup_timer, CLOCK_MONOTONIC,
+                                               timeout, 0, on_startup_timeout, m);
+        return r;
+}
+
+int manager_new(const char *prefix, const char *worker, Manager **ret)
+{
+        _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(Manager));
+        int r;
+
+        if (!m)
+                return log_error_errno(ENOMEM, "Out of memory.");
+        m->root = SYSROOT_NULL;
+        r = sd_event_default(&m->event);
+        if (r < 0)
+                return log_error_errno(r, "Failed to make an event loop: %m");
+        r = sysroot_open(prefix, &m->root);
+        if (r < 0)
+                return log_error_errno(r, "Failed to open '%s': %m", prefix ? prefix : "/");
+        r = boot_id_read(&m->root, m->boot_id);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the boot id: %m");
+        r = load_config(m, &m->config);
+        if (r < 0)
+                return log_error_errno(r, "Failed to load the configuration: %m");
+        r = load_memory(m);
+        if (r < 0)
+                return r;
+        m->drivers = driver_db_new();
+        if (!m->drivers)
+                return log_error_errno(ENOMEM, "Out of memory.");
+        r = pool_new(m->event, worker, m->root.prefix, m->config->daemon.max_workers, on_late, m,
+                     &m->pool);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the workers: %m");
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+int manager_start(Manager *m)
+{
+        int r;
+
+        r = sd_event_add_signal(m->event, NULL, SIGTERM, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(m->event, NULL, SIGINT, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(m->event, NULL, SIGHUP, on_sighup, m);
+        if (r >= 0)
+                r = setup_timers(m);
+        if (r >= 0)
+                r = sd_event_set_watchdog(m->event, true);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the event loop: %m");
+        /* The monitor before the first look, so that nothing falls between them. */
+        r = monitor_new(&m->monitor);
+        if (r >= 0)
+                r = sd_event_add_io(m->event, NULL, monitor_fd(m->monitor), EPOLLIN, on_monitor, m);
+        if (r < 0)
+                return log_error_errno(r, "Failed to listen to udev: %m");
+        r = manager_connect_bus(m);
+        if (r < 0)
+                return r;
+        manager_look_at_all(m);
+        return manager_schedule_look(m, 0);
+}
+
+Manager *manager_free(Manager *m)
+{
+        if (!m)
+                return NULL;
+        jobs_free_all(m);
+        manager_disconnect_bus(m);
+        pool_free(m->pool);
+        work_free_all(m);
+        monitor_free(m->monitor);
+        driver_db_free(m->drivers);
+        status_table_free(m->status);
+        plan_free(m->plan);
+        desired_free(m->desired);
+        inventory_free(m->inventory);
+        for (size_t i = 0; i < m->n_tracks; i++)
+                track_done(&m->tracks[i]);
+        free(m->tracks);
+        free(m->serials);
+        free(m->look);
+        origin_table_done(&m->origins);
+        request_table_done(&m->requests);
+        config_free(m->config);
+        sd_event_source_disable_unref(m->look_timer);
+        sd_event_source_disable_unref(m->retry_timer);
+        sd_event_source_disable_unref(m->startup_timer);
+        sd_event_unref(m->event);
+        sysroot_done(&m->root);
+        free(m);
+        return NULL;
+}
+
+/* What changed by the new files is no drift, and is tried at once. */
+static void reset_tracks(Manager *m)
+{
+        for (size_t i = 0; i < m->n_tracks; i++)
+                track_reset(&m->tracks[i]);
+}
+
+int manager_reload(Manager *m, bool forget)
+{
+        _cleanup_(config_freep) Config *config = NULL;
+        Config *old = m->config;
+        int r;
+
+        (void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                         (unsigned long long)manager_now(m));
+        r = load_config(m, &config);
+        if (r >= 0) {
+                if (forget && m->requests.n_requests > 0) {
+                        request_table_done(&m->requests);
+                        m->requests_dirty = true;
+                }
+                reset_tracks(m);
+                pool_set_max_workers(m->pool, config->daemon.max_workers);
+                m->config = TAKE_PTR(config);
+                manager_look_at_all(m);
+                /* Desired state and plan point into the old files until the look is done. */
+                r = manager_look(m);
+                if (r < 0)
+                        config = TAKE_PTR(m->config), m->config = old;
+                else
+                        config_free(old);
+        }
+        (void)sd_notify(false, "READY=1");
+        return r;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The daemon: owns everything, and is what the bus objects talk to. */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "model/describe.h"
+
+typedef struct Manager Manager;
+typedef struct Job Job;
+
+typedef enum ManagerState {
+        MANAGER_STARTING,
+        MANAGER_READY,
+        MANAGER_DEGRADED,
+        MANAGER_DISABLED,
+        _MANAGER_STATE_MAX,
+} ManagerState;
+
+const char *manager_state_to_string(ManagerState s);
+
+typedef enum OperationKind {
+        OPERATION_BIND,
+        OPERATION_RELEASE,
+        OPERATION_APPLY, /* forget back-off, contention and release requests; no addresses */
+} OperationKind;
+
+const char *operation_kind_to_string(OperationKind k);
+
+/* What a client asks for. The caller owns all of it. */
+typedef struct Operation {
+        OperationKind kind;
+        const PciAddress *addresses;
+        size_t n_addresses;
+        TargetKind target; /* bind */
+        const char *driver;
+        HazardSet accept;
+        bool persist;
+        uint32_t uid;
+} Operation;
+
+/* For describe_*(). Weak: valid until the next turn of the event loop. */
+Snapshot manager_snapshot(const Manager *m);
+ManagerState manager_state(const Manager *m);
+const Config *manager_config(const Manager *m);
+sd_bus *manager_bus(const Manager *m);
+sd_event *manager_event(const Manager *m);
+
+/* Devices by state. */
+unsigned manager_count(const Manager *m, DeviceState s);
+
+/*
+ * What an operation would do: plan and the units of its devices, without any change. For
+ * OPERATION_APPLY: of all. `ret_desired` must outlive `ret_plan`. -EPERM: driver not allowed.
+ */
+_must_check_ int manager_preview(Manager *m, const Operation *op, Desired **ret_desired,
+                                 Plan **ret_plan);
+
+/*
+ * Records the requests and starts the work; the job is weak and ends by bus_job_ended().
+ * `error` is filled with an org.vfiod1.Error.* on failure. The caller has checked authorisation.
+ */
+_must_check_ int manager_submit(Manager *m, const Operation *op, Job **ret, sd_bus_error *error);
+
+/* Reads the files again and reconciles. forget: drops all requests of this boot. */
+_must_check_ int manager_reload(Manager *m, bool forget);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* `bind --persist` writes a device file that an operator could have written, `release` takes it
+ * away. */
+
+#include "basic/io.h"
+#include "basic/names.h"
+#include "daemon/manager-internal.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define DEVICES_DIRECTORY "etc/vfiod/devices.d"
+
+static int file_name(const PciAddress *a, char **ret)
+{
+        return asprintf(ret, "50-vfioctl-%s.conf", PCI_ADDRESS_STR(a)) < 0 ? -ENOMEM : 0;
+}
+
+static int file_path(const PciAddress *a, char **ret)
+{
+        return asprintf(ret, DEVICES_DIRECTORY "/50-vfioctl-%s.conf", PCI_ADDRESS_STR(a)) < 0
+                       ? -ENOMEM
+                       : 0;
+}
+
+static const char *driver_word(const Operation *op)
+{
+        switch (op->target) {
+        case TARGET_DRIVER:
+                return op->driver;
+        case TARGET_HOST:
+                return "host";
+        case TARGET_NONE:
+                return "none";
+        default:
+                return "vfio";
+        }
+}
+
+static int file_text(const Device *d, const Operation *op, char **ret)
+{
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return -ENOMEM;
+        fprintf(f,
+                "# Written by 'vfioctl bind --persist'; 'vfioctl release --persist' removes it.\n"
+                "[Match]\nAddress=%s\nId=%04x:%04x\n\n[Device]\nDriver=%s\n",
+                PCI_ADDRESS_STR(&d->address), d->vendor, d->device, driver_word(op));
+        for (Reason h = REASON_NONE + 1; reason_is_acceptable(h); h++)
+                if (op->accept & hazard_bit(h))
+                        fprintf(f, "Accept=%s\n", reason_to_string(h));
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+static int make_directories(const Manager *m)
+{
+        if ((mkdirat(m->root.root, "etc/vfiod", 0755) < 0 && errno != EEXIST) ||
+            (mkdirat(m->root.root, DEVICES_DIRECTORY, 0755) < 0 && errno != EEXIST))
+                return -errno;
+        return 0;
+}
+
+/* A file that decides before ours would make ours a lie. */
+static int check_earlier_rule(const Manager *m, const Device *d, const char *name,
+                              sd_bus_error *error)
+{
+        const Target *t = &m->desired->targets[inventory_index(m->inventory, &d->address)];
+
+        if (t->rule && t->matched && !t->requested && strcmp(t->rule->name, name) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED,
+                                         "%s: the file '%s' decides for it: change that file",
+                                         PCI_ADDRESS_STR(&d->address), t->rule->path);
+        return 0;
+}
+
+static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bus_error *error)
+{
+        _cleanup_free_ char *path = NULL, *name = NULL, *text = NULL;
+        const Device *d = inventory_find(m->inventory, a);
+        int r;
+
+        if (!d)
+                return -ENODEV;
+        r = file_name(a, &name);
+        if (r >= 0)
+                r = check_earlier_rule(m, d, name, error);
+        if (r >= 0)
+                r = file_path(a, &path);
+        if (r >= 0)
+                r = file_text(d, op, &text);
+        if (r >= 0)
+                r = make_directories(m);
+        if (r >= 0)
+                r = replace_file_at(m->root.root, path, text, strlen(text), 0644);
+        if (r < 0 && !sd_bus_error_is_set(error))
+                return sd_bus_error_set_errnof(error, -r, "Failed to write '/%s': %s", path,
+                                               strerrordesc_np(-r));
+        return r;
+}
+
+int persist_bind(Manager *m, const Operation *op, sd_bus_error *error)
+{
+        for (size_t i = 0; i < op->n_addresses; i++) {
+                int r = write_one(m, op, &op->addresses[i], error);
+
+                if (r < 0)
+                        return r;
+                request_table_remove(&m->requests, &op->addresses[i]);
+        }
+        m->requests_dirty = true;
+        return manager_reload(m, false);
+}
+
+int persist_release(Manager *m, const Operation *op, sd_bus_error *error)
+{
+        for (size_t i = 0; i < op->n_addresses; i++) {
+                _cleanup_free_ char *path = NULL;
+                int r;
+
+                r = file_path(&op->addresses[i], &path);
+                if (r < 0)
+                        return r;
+                if (unlinkat(m->root.root, path, 0) < 0 && errno != ENOENT)
+                        return sd_bus_error_set_errnof(error, errno, "Failed to remove '/%s': %m",
+                                                       path);
+        }
+        return manager_reload(m, false);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Journal entries: one when a device's state changes for someone to know, none while all is well.
+ */
+
+#include "basic/log.h"
+#include "daemon/manager-internal.h"
+#include "daemon/messages.h"
+
+static void report_problem(const DeviceStatus *s, const LogFields *f)
+{
+        log_full(LOG_WARNING, 0, f, "%s: %s: %s (%s)", device_state_to_string(s->state),
+                 reason_to_string(s->reason), status_sentence(s), reason_row(s->reason)->remedy);
+}
+
+static const char *message_of(DeviceState s)
+{
+        switch (s) {
+        case STATE_FAILED:
+                return VFIOD_MESSAGE_FAILED;
+        case STATE_STUCK:
+                return VFIOD_MESSAGE_STUCK;
+        case STATE_CONTENDED:
+                return VFIOD_MESSAGE_CONTENDED;
+        default:
+                return VFIOD_MESSAGE_BLOCKED;
+        }
+}
+
+static void report_change(const DeviceStatus *was, const DeviceStatus *is, const Device *d)
+{
+        LogFields f = { .device = PCI_ADDRESS_STR(&is->address),
+                        .driver = d ? d->driver : NULL,
+                        .reason = reason_to_string(is->reason) };
+
+        switch (is->state) {
+        case STATE_BLOCKED:
+        case STATE_FAILED:
+        case STATE_STUCK:
+        case STATE_CONTENDED:
+        case STATE_ABSENT:
+                f.message_id = message_of(is->state);
+                report_problem(is, &f);
+                break;
+        case STATE_READY:
+                f.message_id = VFIOD_MESSAGE_BOUND;
+                log_full(LOG_INFO, 0, &f, "ready on %s.", d && d->driver ? d->driver : "no driver");
+                break;
+        case STATE_UNMANAGED:
+                if (!was)
+                        break;
+                f.message_id = VFIOD_MESSAGE_RELEASED;
+                log_full(LOG_INFO, 0, &f, "released, now on %s.",
+                         d && d->driver ? d->driver : "no driver");
+                break;
+        default:
+                break;
+        }
+}
+
+void report_changes(const StatusTable *before, const Snapshot *after)
+{
+        for (size_t i = 0; i < after->status->n_statuses; i++) {
+                const DeviceStatus *is = &after->status->statuses[i];
+                const DeviceStatus *was = status_find(before, &is->address);
+
+                if (was && was->state == is->state && was->reason == is->reason)
+                        continue;
+                report_change(was, is, inventory_find(after->inventory, &is->address));
+        }
+}
+
+void report_diagnostics(const Config *c)
+{
+        for (size_t i = 0; i < c->n_diagnostics; i++) {
+                const Diagnostic *d = &c->diagnostics[i];
+
+                log_full(d->error ? LOG_ERR : LOG_WARNING, 0,
+                         &(LogFields){ .message_id = d->error ? VFIOD_MESSAGE_CONFIG_ERROR : NULL },
+                         "%s:%u:%u: %s", d->path, d->line, d->column, d->message);
+        }
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Serial numbers stand in extended configuration space. Reading it wakes a sleeping device, so
+ * workers do it, once per device, and only if some file has SerialNumber=.
+ */
+
+#include "basic/log.h"
+#include "daemon/manager-internal.h"
+
+static Serial *serial_find(const Manager *m, const PciAddress *address)
+{
+        for (size_t i = 0; i < m->n_serials; i++)
+                if (pci_address_equal(&m->serials[i].address, address))
+                        return &m->serials[i];
+        return NULL;
+}
+
+static Serial *serial_add(Manager *m, const PciAddress *address)
+{
+        Serial *grown = reallocarray(m->serials, m->n_serials + 1, sizeof(Serial));
+
+        if (!grown)
+                return NULL;
+        m->serials = grown;
+        grown[m->n_serials] = (Serial){ .address = *address };
+        return &grown[m->n_serials++];
+}
+
+void manager_forget_serial(Manager *m, const PciAddress *address)
+{
+        Serial *s = serial_find(m, address);
+
+        if (s && s->known)
+                *s = m->serials[--m->n_serials];
+}
+
+static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const WorkerReply *reply,
+                         void *userdata)
+{
+        Manager *m = userdata;
+        Serial *s = serial_find(m, &q->address);
+
+        if (s) {
+                s->known = true;
+                s->has = outcome == POOL_REPLIED && reply->error == 0 && reply->has_serial;
+                s->value = s->has ? reply->serial : 0;
+        }
+        manager_look_at_all(m);
+}
+
+static bool serial_ask(Manager *m, const PciAddress *address)
+{
+        const WorkerRequest q = { .verb = WORKER_INSPECT, .address = *address };
+        int r;
+
+        r = pool_submit(m->pool, &q, m->config->daemon.write_timeout_usec, on_inspected, m);
+        if (r < 0)
+                log_full(LOG_WARNING, r, &(LogFields){ .device = PCI_ADDRESS_STR(address) },
+                         "Failed to ask for its serial number, going on without: %m");
+        return r >= 0;
+}
+
+bool manager_apply_serials(Manager *m, Inventory *inv)
+{
+        bool complete = true;
+
+        if (!config_uses_serial(m->config))
+                return true;
+        for (size_t i = 0; i < inv->n_devices; i++) {
+                Device *d = inv->devices[i];
+                Serial *s = serial_find(m, &d->address);
+
+                if (!s)
+                        s = serial_add(m, &d->address);
+                if (!s)
+                        continue;
+                if (!s->asked) {
+                        s->asked = true;
+                        s->known = !serial_ask(m, &d->address);
+                }
+                complete = complete && s->known;
+                /* A device shared with the last snapshot carries the same value already. */
+                d->has_serial = s->has;
+                d->serial = s->value;
+        }
+        if (!complete)
+                m->look_all = true;
+        return complete;
+}

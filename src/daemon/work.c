@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Units under way: beginning them, writing down what was there before, taking in the result. */
+
+#include "basic/log.h"
+#include "daemon/manager-internal.h"
+
+struct Work {
+        Manager *manager;
+        Run *run;
+        PciAddress *created; /* origins that this run added, to be dropped if it is rolled back */
+        size_t n_created;
+        bool over;
+        struct Work *next;
+};
+
+static Work *work_free(Work *w)
+{
+        if (!w)
+                return NULL;
+        run_free(w->run);
+        free(w->created);
+        free(w);
+        return NULL;
+}
+
+void work_free_all(Manager *m)
+{
+        while (m->work) {
+                Work *next = m->work->next;
+
+                work_free(m->work);
+                m->work = next;
+        }
+}
+
+/* Runs are freed here and not in their own callback. */
+static void collect_garbage(Manager *m)
+{
+        for (Work **p = &m->work; *p;) {
+                Work *w = *p;
+
+                if (!w->over) {
+                        p = &w->next;
+                        continue;
+                }
+                *p = w->next;
+                work_free(w);
+        }
+}
+
+static bool shares_member(const Unit *a, const Unit *b)
+{
+        for (size_t i = 0; i < a->n_members; i++)
+                for (size_t k = 0; k < b->n_members; k++)
+                        if (pci_address_equal(&a->members[i], &b->members[k]))
+                                return true;
+        return a->group >= 0 && a->group == b->group;
+}
+
+bool manager_is_working(const Manager *m, const Unit *u)
+{
+        for (const Work *w = m->work; w; w = w->next)
+                if (!w->over && shares_member(run_unit(w->run), u))
+                        return true;
+        return false;
+}
+
+/* The host driver that a device had before we take it; what an earlier entry knows goes first. */
+static const char *former_driver(const Device *d, const Origin *known)
+{
+        if (known && (known->taken || !d->driver))
+                return known->driver;
+        return d->driver;
+}
+
+static int copy_string(const char *s, char **ret)
+{
+        if (!s)
+                return 0;
+        *ret = strdup(s);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int make_origin(const Manager *m, const Device *d, const Origin *known,
+                       const Origin *inspected, const char *intended, Origin *ret)
+{
+        _cleanup_(origin_done) Origin o = { .address = d->address, .taken = true };
+        const Target *t = &m->desired->targets[inventory_index(m->inventory, &d->address)];
+        const uint8_t *mac = d->has_mac ? d->mac : known && known->has_mac ? known->mac : NULL;
+        int r;
+
+        if (mac) {
+                memcpy(o.mac, mac, sizeof(o.mac));
+                o.has_mac = true;
+        }
+        r = identity_from_device(d, &o.identity);
+        if (r >= 0)
+                r = copy_string(former_driver(d, known), &o.driver);
+        if (r >= 0)
+                r = copy_string(known && known->taken ? known->override : inspected->override,
+                                &o.override);
+        if (r >= 0)
+                r = copy_string(streq(intended, "none") ? "" : intended, &o.intended);
+        if (r >= 0)
+                r = copy_string(t->rule && !t->requested ? t->rule->name : NULL, &o.rule);
+        if (r < 0)
+                return r;
+        *ret = o;
+        o = (Origin){ 0 };
+        return 0;
+}
+
+static const char *intended_driver(const Unit *u, const PciAddress *a)
+{
+        for (size_t i = 0; i < u->n_steps; i++)
+                if (u->steps[i].kind == STEP_SET_OVERRIDE &&
+                    pci_address_equal(&u->steps[i].address, a))
+                        return u->steps[i].argument;
+        return "";
+}
+
+static int note_created(Work *w, const PciAddress *a)
+{
+        PciAddress *grown = reallocarray(w->created, w->n_created + 1, sizeof(PciAddress));
+
+        if (!grown)
+                return -ENOMEM;
+        w->created = grown;
+        w->created[w->n_created++] = *a;
+        return 0;
+}
+
+/* On disk before the first write into the kernel. */
+static int on_record(Run *run, const OriginTable *before, void *userdata)
+{
+        Work *w = userdata;
+        Manager *m = w->manager;
+        int r;
+
+        for (size_t i = 0; i < before->n_origins; i++) {
+                _cleanup_(origin_done) Origin o = { 0 };
+                const Origin *inspected = &before->origins[i], *known;
+                const Device *d = inventory_find(m->inventory, &inspected->address);
+
+                if (!d)
+                        return -ENODEV;
+                known = origin_table_find_device(&m->origins, d);
+                r = make_origin(m, d, known, inspected, intended_driver(run_unit(run), &d->address),
+                                &o);
+                if (r >= 0 && !(known && known->taken))
+                        r = note_created(w, &d->address);
+                if (r >= 0)
+                        r = origin_table_put(&m->origins, &o);
+                if (r < 0)
+                        return r;
+        }
+        m->origins_dirty = true;
+        r = state_save(&m->root, m->boot_id, &m->origins);
+        if (r < 0)
+                return log_error_errno(r, "Failed to save /var/lib/vfiod/state, "
+                                          "so nothing is begun: %m");
+        m->origins_dirty = false;
+        return 0;
+}
+
+static void forget_origins(Manager *m, const PciAddress *addresses, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                origin_table_remove(&m->origins, &addresses[i]);
+        m->origins_dirty = m->origins_dirty || n > 0;
+}
+
+static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
+{
+        for (size_t i = 0; i < u->n_members; i++) {
+                bool culprit = pci_address_equal(&u->members[i], &result->address);
+                _cleanup_free_ char *about = NULL;
+                Track *t = manager_track(m, &u->members[i]);
+
+                if (!t)
+                        continue;
+                t->working = false;
+                if (result->ok) {
+                        track_succeeded(t);
+                        continue;
+                }
+                if (!culprit && asprintf(&about, "%s: %s", PCI_ADDRESS_STR(&result->address),
+                                         strempty(result->detail)) < 0)
+                        about = NULL;
+                track_failed(t, result->reason, culprit ? result->detail : about, manager_now(m),
+                             m->config->daemon.retry_max_usec);
+                t->stuck = result->stuck && culprit;
+        }
+}
+
+static void on_done(Run *run, const RunResult *result, void *userdata)
+{
+        Work *w = userdata;
+        Manager *m = w->manager;
+        const Unit *u = run_unit(run);
+        int r;
+
+        w->over = true;
+        take_in_result(m, u, result);
+        if (result->ok && u->restore)
+                forget_origins(m, u->members, u->n_members);
+        else if (!result->ok && result->rolled_back)
+                forget_origins(m, w->created, w->n_created);
+        for (size_t i = 0; i < u->n_members; i++)
+                manager_look_at(m, &u->members[i]);
+        r = manager_schedule_look(m, 0);
+        if (r < 0)
+                log_error_errno(r, "Failed to schedule a look at the devices: %m");
+}
+
+/* Contended and stuck devices are left alone; failed ones wait for their time. */
+static bool may_begin(Manager *m, const Unit *u, uint64_t now)
+{
+        if (u->n_steps == 0 || u->n_refusals > 0 || manager_is_working(m, u))
+                return false;
+        for (size_t i = 0; i < u->n_members; i++) {
+                const Track *t = manager_find_track(m, &u->members[i]);
+
+                if (t && (t->contended || t->stuck || t->retry_usec > now))
+                        return false;
+        }
+        return true;
+}
+
+static int begin(Manager *m, const Unit *u)
+{
+        static const RunHooks hooks = { on_record, on_done };
+        Work *w = calloc(1, sizeof(Work));
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        w->manager = m;
+        r = run_new(m->pool, u, m->config->daemon.write_timeout_usec, &hooks, w, &w->run);
+        if (r < 0) {
+                work_free(w);
+                return r;
+        }
+        w->next = m->work;
+        m->work = w;
+        for (size_t i = 0; i < u->n_members; i++) {
+                Track *t = manager_track(m, &u->members[i]);
+
+                if (t)
+                        t->working = true;
+        }
+        return 0;
+}
+
+void manager_start_work(Manager *m)
+{
+        uint64_t now = manager_now(m);
+
+        collect_garbage(m);
+        if (m->config->disabled)
+                return;
+        for (size_t i = 0; i < m->plan->n_units; i++) {
+                const Unit *u = &m->plan->units[i];
+                int r;
+
+                if (!may_begin(m, u, now))
+                        continue;
+                r = begin(m, u);
+                if (r < 0)
+                        log_full(LOG_ERR, r,
+                                 &(LogFields){ .device = PCI_ADDRESS_STR(&u->members[0]) },
+                                 "Failed to begin work on it: %m");
+        }
+}
+
+uint64_t manager_next_retry(const Manager *m)
+{
+        uint64_t next = USEC_INFINITY;
+
+        for (size_t i = 0; i < m->plan->n_units && !m->config->disabled; i++) {
+                const Unit *u = &m->plan->units[i];
+
+                for (size_t k = 0; k < u->n_members && u->n_steps > 0; k++) {
+                        const Track *t = manager_find_track((void *)m, &u->members[k]);
+
+                        if (t && !t->contended && !t->stuck && !t->working && t->retry_usec > 0)
+                                next = MIN(next, t->retry_usec);
+                }
+        }
+        return next;
+}

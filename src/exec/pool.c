@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "exec/pool.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+typedef struct Pending {
+        WorkerRequest request;
+        uint64_t timeout_usec;
+        pool_handler_t handler;
+        void *userdata;
+        struct Pending *next;
+} Pending;
+
+typedef struct Worker {
+        Pool *pool;
+        pid_t pid;
+        int fd;
+        sd_event_source *io, *child, *timer;
+        Pending *current;
+        bool abandoned;
+        struct Worker *next;
+} Worker;
+
+struct Pool {
+        sd_event *event;
+        char *path;
+        char *prefix;
+        unsigned max_workers;
+        pool_late_handler_t late;
+        void *userdata;
+        Worker *workers;
+        Pending *queue, **queue_tail;
+        sd_event_source *kick; /* hands out queued requests once per loop turn */
+        uint64_t next_id;
+};
+
+static Worker *worker_free(Worker *w)
+{
+        if (!w)
+                return NULL;
+        for (Worker **p = &w->pool->workers; *p; p = &(*p)->next)
+                if (*p == w) {
+                        *p = w->next;
+                        break;
+                }
+        sd_event_source_disable_unref(w->io);
+        sd_event_source_disable_unref(w->child);
+        sd_event_source_disable_unref(w->timer);
+        if (w->fd >= 0)
+                close(w->fd);
+        free(w->current);
+        free(w);
+        return NULL;
+}
+DEFINE_CLEANUP_FUNC(Worker *, worker_free);
+
+/* Ends the current request, or says that an abandoned one came to its end. */
+static void worker_finish(Worker *w, PoolOutcome outcome, const WorkerReply *reply)
+{
+        _cleanup_free_ Pending *p = TAKE_PTR(w->current);
+        Pool *pool = w->pool;
+
+        if (!p)
+                return;
+        (void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+        (void)sd_event_source_set_enabled(pool->kick, SD_EVENT_ONESHOT);
+        if (w->abandoned)
+                pool->late(&p->request.address, pool->userdata);
+        else
+                p->handler(&p->request, outcome, reply, p->userdata);
+}
+
+static int on_worker_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+        Worker *w = userdata;
+        WorkerReply reply;
+        ssize_t n = recv(fd, &reply, sizeof(reply), MSG_DONTWAIT);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n > 0 && w->current && worker_reply_check(&reply, (size_t)n) >= 0 &&
+            reply.id == w->current->request.id) {
+                worker_finish(w, POOL_REPLIED, &reply);
+                if (w->abandoned)
+                        worker_free(w);
+                return 0;
+        }
+        worker_finish(w, POOL_DIED, NULL);
+        worker_free(w);
+        return 0;
+}
+
+static int on_worker_exit(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+        Worker *w = userdata;
+
+        worker_finish(w, POOL_DIED, NULL);
+        worker_free(w);
+        return 0;
+}
+
+static int on_worker_timeout(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Worker *w = userdata;
+        const Pending *p = w->current;
+
+        if (!p || w->abandoned)
+                return 0;
+        w->abandoned = true;
+        p->handler(&p->request, POOL_TIMED_OUT, NULL, p->userdata);
+        return sd_event_source_set_enabled(w->pool->kick, SD_EVENT_ONESHOT);
+}
+
+static int spawn_process(const Pool *p, int socket_fd, pid_t *ret)
+{
+        char *argv[] = { p->path, (char *)"--root", p->prefix, NULL };
+        char *envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attributes;
+        sigset_t none;
+        int r;
+
+        if (!p->prefix[0])
+                argv[1] = NULL;
+        if (posix_spawn_file_actions_init(&actions) != 0)
+                return -ENOMEM;
+        if (posix_spawnattr_init(&attributes) != 0) {
+                posix_spawn_file_actions_destroy(&actions);
+                return -ENOMEM;
+        }
+        sigemptyset(&none);
+        posix_spawnattr_setsigmask(&attributes, &none);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+        r = posix_spawn_file_actions_adddup2(&actions, socket_fd, WORKER_FD);
+        if (r == 0)
+                r = posix_spawn(ret, p->path, &actions, &attributes, argv, envp);
+        posix_spawnattr_destroy(&attributes);
+        posix_spawn_file_actions_destroy(&actions);
+        return -r;
+}
+
+static int worker_new(Pool *p, Worker **ret)
+{
+        _cleanup_(worker_freep) Worker *w = calloc(1, sizeof(Worker));
+        _cleanup_close_ int theirs = -EBADF;
+        int pair[2], r;
+
+        if (!w)
+                return -ENOMEM;
+        *w = (Worker){ .pool = p, .fd = -EBADF };
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        w->fd = pair[0];
+        theirs = pair[1];
+        /* dup2() onto itself would keep FD_CLOEXEC. */
+        if (theirs == WORKER_FD) {
+                int moved = fcntl(theirs, F_DUPFD_CLOEXEC, WORKER_FD + 1);
+
+                if (moved < 0)
+                        return -errno;
+                close(theirs);
+                theirs = moved;
+        }
+        r = spawn_process(p, theirs, &w->pid);
+        if (r < 0)
+                return r;
+        w->next = p->workers;
+        p->workers = w;
+        r = sd_event_add_io(p->event, &w->io, w->fd, EPOLLIN, on_worker_io, w);
+        if (r >= 0)
+                r = sd_event_add_child(p->event, &w->child, w->pid, WEXITED, on_worker_exit, w);
+        if (r >= 0)
+                r = sd_event_add_time(p->event, &w->timer, CLOCK_MONOTONIC, 0, 0, on_worker_timeout,
+                                      w);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        /* The last reply is read before the exit is seen. */
+        (void)sd_event_source_set_priority(w->child, SD_EVENT_PRIORITY_NORMAL + 10);
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+static Worker *find_idle(const Pool *p, unsigned *ret_active)
+{
+        Worker *idle = NULL;
+        unsigned n = 0;
+
+        for (Worker *w = p->workers; w; w = w->next) {
+                if (w->abandoned)
+                        continue;
+                n++;
+                if (!w->current)
+                        idle = w;
+        }
+        *ret_active = n;
+        return idle;
+}
+
+static int worker_arm(Worker *w, uint64_t timeout_usec)
+{
+        int r;
+
+        if (timeout_usec == USEC_INFINITY)
+                return sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+        r = sd_event_source_set_time_relative(w->timer, timeout_usec);
+        return r < 0 ? r : sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
+}
+
+/* Takes over `pending`; a worker that cannot be asked counts as one that died. */
+static void worker_ask(Worker *w, Pending *pending)
+{
+        int r;
+
+        w->current = pending;
+        r = worker_arm(w, pending->timeout_usec);
+        if (r >= 0 && send(w->fd, &pending->request, sizeof(pending->request),
+                           MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+                r = -errno;
+        if (r < 0) {
+                worker_finish(w, POOL_DIED, NULL);
+                worker_free(w);
+        }
+}
+
+static int on_kick(sd_event_source *s, void *userdata)
+{
+        Pool *p = userdata;
+
+        while (p->queue) {
+                unsigned active;
+                Worker *w = find_idle(p, &active);
+                Pending *pending;
+                int r = 0;
+
+                if (!w && active >= p->max_workers)
+                        return 0;
+                if (!w)
+                        r = worker_new(p, &w);
+                if (r < 0 && active > 0)
+                        return 0;
+                pending = p->queue;
+                p->queue = pending->next;
+                if (!p->queue)
+                        p->queue_tail = &p->queue;
+                if (r < 0) {
+                        pending->handler(&pending->request, POOL_DIED, NULL, pending->userdata);
+                        free(pending);
+                } else {
+                        worker_ask(w, pending);
+                }
+        }
+        return 0;
+}
+
+int pool_new(sd_event *event, const char *worker, const char *prefix, unsigned max_workers,
+             pool_late_handler_t late, void *userdata, Pool **ret)
+{
+        _cleanup_(pool_freep) Pool *p = calloc(1, sizeof(Pool));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        p->event = sd_event_ref(event);
+        p->max_workers = max_workers;
+        p->late = late;
+        p->userdata = userdata;
+        p->queue_tail = &p->queue;
+        p->path = strdup(worker);
+        p->prefix = strdup(prefix);
+        if (!p->path || !p->prefix)
+                return -ENOMEM;
+        r = sd_event_add_defer(event, &p->kick, on_kick, p);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(p->kick, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+Pool *pool_free(Pool *p)
+{
+        if (!p)
+                return NULL;
+        while (p->workers)
+                worker_free(p->workers);
+        while (p->queue) {
+                Pending *next = p->queue->next;
+
+                free(p->queue);
+                p->queue = next;
+        }
+        sd_event_source_disable_unref(p->kick);
+        sd_event_unref(p->event);
+        free(p->path);
+        free(p->prefix);
+        free(p);
+        return NULL;
+}
+
+int pool_submit(Pool *p, const WorkerRequest *q, uint64_t timeout_usec, pool_handler_t handler,
+                void *userdata)
+{
+        Pending *pending = calloc(1, sizeof(Pending));
+
+        if (!pending)
+                return -ENOMEM;
+        *pending = (Pending){ *q, timeout_usec, handler, userdata, NULL };
+        pending->request.version = WORKER_PROTOCOL_VERSION;
+        pending->request.id = ++p->next_id;
+        *p->queue_tail = pending;
+        p->queue_tail = &pending->next;
+        return sd_event_source_set_enabled(p->kick, SD_EVENT_ONESHOT);
+}
+
+void pool_set_max_workers(Pool *p, unsigned max_workers)
+{
+        p->max_workers = max_workers;
+}
+
+pid_t pool_find_stuck(const Pool *p, const PciAddress *address)
+{
+        for (const Worker *w = p->workers; w; w = w->next)
+                if (w->abandoned && w->current &&
+                    pci_address_equal(&w->current->request.address, address))
+                        return w->pid;
+        return 0;
+}

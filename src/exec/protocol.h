@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What daemon and worker say to each other: one datagram of a SOCK_SEQPACKET pair per request and
+ * per reply, fixed size, one request at a time. The socket is the worker's descriptor 3. The
+ * worker gets addresses and names, never paths.
+ */
+
+#include "model/address.h"
+
+enum {
+        WORKER_FD = 3,
+        WORKER_ARGUMENT_SIZE = 256,
+        WORKER_PROTOCOL_VERSION = 1,
+};
+
+typedef enum WorkerVerb {
+        WORKER_LOAD_MODULE,  /* argument: name or alias; reply.text: driver it registered, if one */
+        WORKER_SET_OVERRIDE, /* argument: driver */
+        WORKER_CLEAR_OVERRIDE,
+        WORKER_UNBIND, /* argument: driver; done already if another or none holds it */
+        WORKER_BIND,   /* argument: driver; done already if it holds it */
+        WORKER_PROBE,
+        WORKER_NODE_ACCESS, /* group, uid, gid, mode */
+        WORKER_INSPECT,     /* reply.text: driver_override ("" if unset), reply.serial */
+        _WORKER_VERB_MAX,
+} WorkerVerb;
+
+typedef struct WorkerRequest {
+        uint32_t version;
+        uint32_t verb;
+        uint64_t id; /* given back in the reply */
+        PciAddress address;
+        int32_t group;
+        uint32_t uid, gid, mode;             /* UINT32_MAX: leave as it is */
+        char argument[WORKER_ARGUMENT_SIZE]; /* NUL-terminated */
+} WorkerRequest;
+
+typedef struct WorkerReply {
+        uint32_t version;
+        int32_t error; /* 0 or a positive errno of the kernel */
+        uint64_t id;
+        uint8_t has_serial;
+        uint64_t serial;
+        char text[WORKER_ARGUMENT_SIZE];
+} WorkerReply;
+
+/* 0 if the frame is whole and sane, -EBADMSG otherwise. Strings are NUL-terminated within. */
+_must_check_ int worker_request_check(const void *data, size_t size);
+_must_check_ int worker_reply_check(const void *data, size_t size);

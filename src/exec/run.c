@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "exec/run.h"
+#include "basic/strv.h"
+
+#include <stdio.h>
+
+struct Run {
+        Pool *pool;
+        Unit unit;
+        Unit undo;
+        const Unit *current; /* &unit, or &undo while rolling back */
+        bool *done;          /* parallel to current->steps */
+        size_t next;         /* first step of the phase after this one */
+        size_t outstanding;
+        OriginTable before;
+        uint64_t timeout_usec;
+        RunHooks hooks;
+        void *userdata;
+        RunResult result;
+        bool replan; /* a module brought another driver than expected: nothing was done */
+};
+
+static void run_phase(Run *run);
+
+Run *run_free(Run *run)
+{
+        if (!run)
+                return NULL;
+        unit_done(&run->unit);
+        unit_done(&run->undo);
+        origin_table_done(&run->before);
+        free(run->done);
+        free(run->result.detail);
+        free(run);
+        return NULL;
+}
+
+const Unit *run_unit(const Run *run)
+{
+        return &run->unit;
+}
+
+static void run_end(Run *run)
+{
+        run->hooks.done(run, &run->result, run->userdata);
+}
+
+/* Keeps the first failure: the later ones mostly follow from it. */
+static void run_fail(Run *run, Reason reason, const PciAddress *address, char *detail)
+{
+        if (!run->result.ok) {
+                free(detail);
+                return;
+        }
+        run->result.ok = false;
+        run->result.reason = reason;
+        run->result.address = *address;
+        run->result.detail = detail;
+}
+
+static Reason reason_of_error(const Step *s, int error)
+{
+        switch (s->kind) {
+        case STEP_LOAD_MODULE:
+                return error == ENOENT ? REASON_MODULE_MISSING : REASON_MODULE_BLOCKED;
+        case STEP_BIND:
+        case STEP_NODE_ACCESS:
+                return REASON_DRIVER_REJECTED;
+        default:
+                return error == ENODEV || error == ENOENT ? REASON_DEVICE_GONE
+                                                          : REASON_DRIVER_REJECTED;
+        }
+}
+
+static char *sentence_of_error(const Step *s, int error)
+{
+        const char *name = strerrorname_np(error);
+        char *text = NULL;
+        int r;
+
+        if (s->kind == STEP_BIND)
+                r = asprintf(&text, "the driver %s refused it: %s (%s)", s->argument,
+                             strerrordesc_np(error), strempty(name));
+        else if (s->kind == STEP_LOAD_MODULE)
+                r = asprintf(&text, "the module '%s' cannot be loaded: %s (%s)", s->argument,
+                             strerrordesc_np(error), strempty(name));
+        else
+                r = asprintf(&text, "the step %s failed: %s (%s)", step_kind_to_string(s->kind),
+                             strerrordesc_np(error), strempty(name));
+        return r < 0 ? NULL : text;
+}
+
+static char *sentence_of_loss(const Step *s, PoolOutcome outcome)
+{
+        char *text = NULL;
+
+        if (asprintf(&text, "the step %s %s", step_kind_to_string(s->kind),
+                     outcome == POOL_TIMED_OUT ? "has not returned from the kernel"
+                                               : "ended with its worker process") < 0)
+                return NULL;
+        return text;
+}
+
+static bool binds_driver(const Unit *u, const char *driver)
+{
+        for (size_t i = 0; i < u->n_steps; i++)
+                if (u->steps[i].kind == STEP_BIND && streq(u->steps[i].argument, driver))
+                        return true;
+        return false;
+}
+
+static void step_ended(Run *run, size_t i, PoolOutcome outcome, const WorkerReply *reply)
+{
+        const Step *s = &run->current->steps[i];
+
+        if (outcome == POOL_TIMED_OUT)
+                run->result.stuck = true;
+        if (outcome != POOL_REPLIED) {
+                run_fail(run,
+                         outcome == POOL_TIMED_OUT ? REASON_WRITE_TIMEOUT : REASON_DRIVER_REJECTED,
+                         &s->address, sentence_of_loss(s, outcome));
+                return;
+        }
+        if (reply->error != 0) {
+                run_fail(run, reason_of_error(s, reply->error), &s->address,
+                         sentence_of_error(s, reply->error));
+                return;
+        }
+        run->done[i] = true;
+        if (s->kind == STEP_LOAD_MODULE && !startswith(s->argument, "pci:") && reply->text[0] &&
+            !binds_driver(run->current, reply->text))
+                run->replan = true;
+}
+
+/* Within a phase a device has one step, so address and argument tell which one it was. */
+static ssize_t find_step(const Run *run, const WorkerRequest *q)
+{
+        for (size_t i = 0; i < run->next; i++) {
+                const Step *s = &run->current->steps[i];
+
+                if (!run->done[i] && pci_address_equal(&s->address, &q->address) &&
+                    streq(strempty(s->argument), q->argument))
+                        return (ssize_t)i;
+        }
+        return -1;
+}
+
+static void on_step(const WorkerRequest *q, PoolOutcome outcome, const WorkerReply *reply,
+                    void *userdata)
+{
+        Run *run = userdata;
+        ssize_t i = find_step(run, q);
+
+        run->outstanding--;
+        if (i >= 0)
+                step_ended(run, (size_t)i, outcome, reply);
+        if (run->outstanding == 0)
+                run_phase(run);
+}
+
+static void step_to_request(const Step *s, WorkerRequest *ret)
+{
+        static const WorkerVerb verbs[_STEP_KIND_MAX] = {
+                [STEP_LOAD_MODULE] = WORKER_LOAD_MODULE,
+                [STEP_SET_OVERRIDE] = WORKER_SET_OVERRIDE,
+                [STEP_CLEAR_OVERRIDE] = WORKER_CLEAR_OVERRIDE,
+                [STEP_UNBIND] = WORKER_UNBIND,
+                [STEP_BIND] = WORKER_BIND,
+                [STEP_PROBE] = WORKER_PROBE,
+                [STEP_NODE_ACCESS] = WORKER_NODE_ACCESS,
+        };
+
+        *ret = (WorkerRequest){
+                .verb = verbs[s->kind],
+                .address = s->address,
+                .group = s->group,
+                .uid = s->access.has_uid ? s->access.uid : UINT32_MAX,
+                .gid = s->access.has_gid ? s->access.gid : UINT32_MAX,
+                .mode = s->access.has_mode ? s->access.mode : UINT32_MAX,
+        };
+        snprintf(ret->argument, sizeof(ret->argument), "%s", strempty(s->argument));
+}
+
+static int submit_phase(Run *run)
+{
+        const Unit *u = run->current;
+        size_t first = run->next;
+        StepKind kind = u->steps[first].kind;
+        int r = 0;
+
+        for (; run->next < u->n_steps && u->steps[run->next].kind == kind && r >= 0; run->next++) {
+                WorkerRequest q;
+
+                step_to_request(&u->steps[run->next], &q);
+                r = pool_submit(run->pool, &q, run->timeout_usec, on_step, run);
+                if (r >= 0)
+                        run->outstanding++;
+        }
+        if (r < 0)
+                run_fail(run, REASON_DRIVER_REJECTED, &u->steps[run->next - 1].address,
+                         strdup("out of memory"));
+        return r;
+}
+
+/* Turns round: the undo unit becomes the current one. */
+static bool begin_rollback(Run *run)
+{
+        Unit undo;
+
+        if (plan_undo(&run->unit, run->done, &run->before, &undo) < 0)
+                return false;
+        run->undo = undo;
+        run->current = &run->undo;
+        run->next = 0;
+        free(run->done);
+        run->done = calloc(undo.n_steps + 1, sizeof(bool));
+        return run->done;
+}
+
+static bool all_done(const Run *run)
+{
+        for (size_t i = 0; i < run->current->n_steps; i++)
+                if (!run->done[i])
+                        return false;
+        return true;
+}
+
+/* Called when nothing is outstanding: the next phase, the way back, or the end. */
+static void run_phase(Run *run)
+{
+        bool forward = run->current == &run->unit;
+
+        if (forward && !run->result.ok && !run->result.stuck && !run->unit.restore) {
+                if (!begin_rollback(run)) {
+                        run_end(run);
+                        return;
+                }
+                forward = false;
+        }
+        if (run->result.stuck || run->replan || (forward && !run->result.ok) ||
+            run->next >= run->current->n_steps) {
+                run->result.rolled_back = !forward && all_done(run);
+                run_end(run);
+                return;
+        }
+        if (submit_phase(run) < 0 && run->outstanding == 0)
+                run_phase(run);
+}
+
+static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const WorkerReply *reply,
+                         void *userdata)
+{
+        _cleanup_(origin_done) Origin o = { .address = q->address };
+        Run *run = userdata;
+        int r = 0;
+
+        run->outstanding--;
+        if (outcome == POOL_REPLIED && reply->error == 0) {
+                if (reply->text[0]) {
+                        o.override = strdup(reply->text);
+                        r = o.override ? 0 : -ENOMEM;
+                }
+                if (r >= 0)
+                        r = origin_table_put(&run->before, &o);
+                if (r < 0)
+                        run_fail(run, REASON_DRIVER_REJECTED, &q->address, strdup("out of memory"));
+        } else {
+                run->result.stuck = run->result.stuck || outcome == POOL_TIMED_OUT;
+                run_fail(run, outcome == POOL_TIMED_OUT ? REASON_WRITE_TIMEOUT : REASON_DEVICE_GONE,
+                         &q->address, strdup("its driver_override cannot be read"));
+        }
+        if (run->outstanding > 0)
+                return;
+        if (run->result.ok) {
+                r = run->hooks.record(run, &run->before, run->userdata);
+                if (r < 0)
+                        run_fail(run, REASON_DRIVER_REJECTED, &q->address,
+                                 strdup("what was there before cannot be written to "
+                                        "/var/lib/vfiod/state, so nothing was begun"));
+        }
+        if (run->result.ok)
+                run_phase(run);
+        else
+                run_end(run);
+}
+
+/* Asks what each device has before it is taken. */
+static int submit_inspections(Run *run)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < run->unit.n_steps && r >= 0 && !run->unit.restore; i++) {
+                WorkerRequest q = { .verb = WORKER_INSPECT, .address = run->unit.steps[i].address };
+
+                if (run->unit.steps[i].kind != STEP_SET_OVERRIDE)
+                        continue;
+                r = pool_submit(run->pool, &q, run->timeout_usec, on_inspected, run);
+                if (r >= 0)
+                        run->outstanding++;
+        }
+        return run->outstanding > 0 ? 0 : r;
+}
+
+int run_new(Pool *pool, const Unit *unit, uint64_t timeout_usec, const RunHooks *hooks,
+            void *userdata, Run **ret)
+{
+        _cleanup_(run_freep) Run *run = calloc(1, sizeof(Run));
+        int r;
+
+        if (!run)
+                return -ENOMEM;
+        run->pool = pool;
+        run->timeout_usec = timeout_usec;
+        run->hooks = *hooks;
+        run->userdata = userdata;
+        run->current = &run->unit;
+        run->result.ok = true;
+        run->done = calloc(unit->n_steps + 1, sizeof(bool));
+        if (!run->done)
+                return -ENOMEM;
+        r = unit_copy(unit, &run->unit);
+        if (r >= 0)
+                r = submit_inspections(run);
+        if (r >= 0 && run->outstanding == 0)
+                r = submit_phase(run);
+        if (r < 0 && run->outstanding == 0)
+                return r;
+        *ret = TAKE_PTR(run);
+        return 0;
+}

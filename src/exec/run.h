@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Carries out one unit of a plan: inspects, lets the owner write down what was there before,
+ * runs the steps phase by phase, and rolls back when one fails.
+ */
+
+#include "exec/pool.h"
+#include "model/plan.h"
+
+typedef struct Run Run;
+
+typedef struct RunResult {
+        bool ok;
+        bool stuck;         /* a write has not returned: nothing more may be written there */
+        bool rolled_back;   /* every step that was done has been taken back */
+        Reason reason;      /* if not ok */
+        PciAddress address; /* the device that it is about */
+        char *detail;       /* a sentence; belongs to the run */
+} RunResult;
+
+typedef struct RunHooks {
+        /*
+         * Before the first write: what the devices to be taken had before (address, override).
+         * The owner records it durably; an error ends the run with nothing done.
+         */
+        int (*record)(Run *run, const OriginTable *before, void *userdata);
+
+        /* The end. The run must not be freed before the next turn of the event loop. */
+        void (*done)(Run *run, const RunResult *result, void *userdata);
+} RunHooks;
+
+/* Copies the unit. `done` is never called before this returns. */
+_must_check_ int run_new(Pool *pool, const Unit *unit, uint64_t timeout_usec, const RunHooks *hooks,
+                         void *userdata, Run **ret);
+
+/* Only after `done`. */
+Run *run_free(Run *run);
+DEFINE_CLEANUP_FUNC(Run *, run_free);
+
+const Unit *run_unit(const Run *run);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/address.h"
+#include "basic/parse.h"
+
+#include <stdio.h>
+
+/* Reads hexadecimal digits up to `end` and steps over it. */
+static int parse_part(const char **s, char end, size_t min, size_t max, uint64_t limit,
+                      uint64_t *ret)
+{
+        char digits[9];
+        size_t n = strcspn(*s, ":.");
+        int r;
+
+        if ((*s)[n] != end || n < min || n > max)
+                return -EINVAL;
+        memcpy(digits, *s, n);
+        digits[n] = 0;
+        r = parse_uint(digits, 16, limit, ret);
+        if (r < 0)
+                return -EINVAL;
+        *s += end ? n + 1 : n;
+        return 0;
+}
+
+int pci_address_parse(const char *s, PciAddress *ret)
+{
+        uint64_t domain = 0, bus, device, function;
+        const char *colon = strchr(s, ':');
+
+        if (!colon)
+                return -EINVAL;
+        if (strchr(colon + 1, ':') && parse_part(&s, ':', 4, 8, UINT32_MAX, &domain) < 0)
+                return -EINVAL;
+        if (parse_part(&s, ':', 2, 2, UINT8_MAX, &bus) < 0 ||
+            parse_part(&s, '.', 2, 2, 0x1f, &device) < 0 ||
+            parse_part(&s, 0, 1, 1, 7, &function) < 0)
+                return -EINVAL;
+        *ret = (PciAddress){ (uint32_t)domain, (uint8_t)bus, (uint8_t)device, (uint8_t)function };
+        return 0;
+}
+
+const char *pci_address_format(const PciAddress *a, char buffer[static PCI_ADDRESS_SIZE])
+{
+        snprintf(buffer, PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x", a->domain, a->bus, a->device,
+                 a->function);
+        return buffer;
+}
+
+static uint64_t address_key(const PciAddress *a)
+{
+        return (uint64_t)a->domain << 24 | (uint64_t)a->bus << 16 | (uint64_t)a->device << 8 |
+               a->function;
+}
+
+int pci_address_compare(const PciAddress *a, const PciAddress *b)
+{
+        uint64_t x = address_key(a), y = address_key(b);
+
+        return x < y ? -1 : x > y;
+}

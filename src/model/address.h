@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* PCI addresses: domain:bus:device.function. */
+
+#include "basic/macro.h"
+
+typedef struct PciAddress {
+        uint32_t domain; /* VMD and arm64 use more than 16 bits */
+        uint8_t bus;
+        uint8_t device;
+        uint8_t function;
+} PciAddress;
+
+enum { PCI_ADDRESS_SIZE = 24 }; /* text with its NUL */
+
+/* Long (0000:41:00.0) or short (41:00.0, domain 0000) form. -EINVAL otherwise. */
+_must_check_ int pci_address_parse(const char *s, PciAddress *ret);
+
+/* The kernel's name, lower case, at least four digits of domain. Returns buffer. */
+const char *pci_address_format(const PciAddress *a, char buffer[static PCI_ADDRESS_SIZE]);
+
+/* Valid until the end of the enclosing block. */
+#define PCI_ADDRESS_STR(a) pci_address_format(a, (char[PCI_ADDRESS_SIZE]){ 0 })
+
+int pci_address_compare(const PciAddress *a, const PciAddress *b);
+
+static inline bool pci_address_equal(const PciAddress *a, const PciAddress *b)
+{
+        return pci_address_compare(a, b) == 0;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const char *const match_keys[_MATCH_KEY_MAX] = {
+        [MATCH_ADDRESS] = "Address",
+        [MATCH_ID] = "Id",
+        [MATCH_SUBSYSTEM_ID] = "SubsystemId",
+        [MATCH_CLASS] = "Class",
+        [MATCH_DRIVER] = "Driver",
+        [MATCH_PATH] = "Path",
+        [MATCH_SLOT] = "Slot",
+        [MATCH_SERIAL_NUMBER] = "SerialNumber",
+        [MATCH_MAC_ADDRESS] = "MACAddress",
+        [MATCH_PHYSICAL_FUNCTION] = "PhysicalFunction",
+        [MATCH_VIRTUAL_FUNCTION] = "VirtualFunction",
+        [MATCH_NUMA_NODE] = "NUMANode",
+};
+
+const char *match_key_to_string(MatchKey k)
+{
+        return match_keys[k];
+}
+
+int match_key_from_string(const char *s)
+{
+        for (int i = 0; i < _MATCH_KEY_MAX; i++)
+                if (streq(match_keys[i], s))
+                        return i;
+        return -EINVAL;
+}
+
+int target_kind_parse(const char *s, TargetKind *ret)
+{
+        static const struct {
+                const char *word;
+                TargetKind kind;
+        } words[] = { { "vfio", TARGET_VFIO }, { "host", TARGET_HOST }, { "none", TARGET_NONE } };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (streq(s, words[i].word)) {
+                        *ret = words[i].kind;
+                        return 0;
+                }
+        /* What the kernel accepts as a driver's name and what is one path component. */
+        if (!s[0] || s[0] == '.' || strlen(s) > 63 ||
+            s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-")])
+                return -EINVAL;
+        *ret = TARGET_DRIVER;
+        return 0;
+}
+
+Rule *rule_new(const char *name, const char *path)
+{
+        Rule *r = calloc(1, sizeof(Rule));
+
+        if (!r)
+                return NULL;
+        r->n_ref = 1;
+        r->match.expect = -1;
+        r->name = strdup(name);
+        r->path = strdup(path);
+        return r->name && r->path ? r : rule_unref(r);
+}
+
+Rule *rule_ref(Rule *r)
+{
+        r->n_ref++;
+        return r;
+}
+
+Rule *rule_unref(Rule *r)
+{
+        if (!r || --r->n_ref > 0)
+                return NULL;
+        for (size_t i = 0; i < _MATCH_KEY_MAX; i++)
+                strv_free(r->match.patterns[i]);
+        free(r->name);
+        free(r->path);
+        free(r->driver);
+        free(r);
+        return NULL;
+}
+
+Config *config_new(void)
+{
+        Config *c = calloc(1, sizeof(Config));
+
+        if (!c)
+                return NULL;
+        c->daemon = (DaemonSettings){
+                .startup_timeout_usec = 30 * USEC_PER_SEC,
+                .write_timeout_usec = 30 * USEC_PER_SEC,
+                .retry_max_usec = 300 * USEC_PER_SEC,
+                .max_workers = 4,
+                .max_jobs_per_user = 16,
+        };
+        if (strv_extend(&c->daemon.allowed_drivers, "vfio-pci") < 0)
+                return config_free(c);
+        return c;
+}
+
+Config *config_free(Config *c)
+{
+        if (!c)
+                return NULL;
+        for (size_t i = 0; i < c->n_rules; i++)
+                rule_unref(c->rules[i]);
+        for (size_t i = 0; i < c->n_diagnostics; i++) {
+                free(c->diagnostics[i].path);
+                free(c->diagnostics[i].message);
+        }
+        free(c->rules);
+        free(c->diagnostics);
+        strv_free(c->daemon.allowed_drivers);
+        strv_free(c->broken);
+        free(c);
+        return NULL;
+}
+
+const Rule *config_find_rule(const Config *c, const char *name)
+{
+        for (size_t i = 0; i < c->n_rules; i++)
+                if (streq(c->rules[i]->name, name))
+                        return c->rules[i];
+        return NULL;
+}
+
+int config_add_rule(Config *c, Rule *r)
+{
+        Rule **grown = reallocarray(c->rules, c->n_rules + 1, sizeof(Rule *));
+        size_t i;
+
+        if (!grown)
+                return -ENOMEM;
+        c->rules = grown;
+        for (i = c->n_rules; i > 0 && strcmp(c->rules[i - 1]->name, r->name) > 0; i--)
+                c->rules[i] = c->rules[i - 1];
+        c->rules[i] = r;
+        c->n_rules++;
+        return 0;
+}
+
+int config_add_diagnostic(Config *c, const char *path, unsigned line, unsigned column, bool error,
+                          const char *format, ...)
+{
+        Diagnostic *grown = reallocarray(c->diagnostics, c->n_diagnostics + 1, sizeof(Diagnostic));
+        Diagnostic d = { .line = line, .column = column, .error = error };
+        va_list ap;
+        int r;
+
+        if (!grown)
+                return -ENOMEM;
+        c->diagnostics = grown;
+        va_start(ap, format);
+        r = vasprintf(&d.message, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return -ENOMEM;
+        d.path = strdup(path);
+        if (!d.path) {
+                free(d.message);
+                return -ENOMEM;
+        }
+        c->diagnostics[c->n_diagnostics++] = d;
+        return 0;
+}
+
+bool config_has_errors(const Config *c)
+{
+        for (size_t i = 0; i < c->n_diagnostics; i++)
+                if (c->diagnostics[i].error)
+                        return true;
+        return false;
+}
+
+bool config_uses_serial(const Config *c)
+{
+        for (size_t i = 0; i < c->n_rules; i++)
+                if (c->rules[i]->match.patterns[MATCH_SERIAL_NUMBER])
+                        return true;
+        return false;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/desired.h"
+#include "model/match.h"
+
+bool driver_name_is_vfio(const char *name)
+{
+        return endswith(name, "vfio-pci") || endswith(name, "vfio_pci");
+}
+
+bool target_moves_group(const Target *t)
+{
+        return t->problem == REASON_NONE &&
+               (t->kind == TARGET_VFIO ||
+                (t->kind == TARGET_DRIVER && driver_name_is_vfio(t->driver)));
+}
+
+static const Access *rule_access(const Rule *r)
+{
+        return r->access.has_uid || r->access.has_gid || r->access.has_mode ? &r->access : NULL;
+}
+
+static void target_from_rule(Target *t, const Rule *r)
+{
+        *t = (Target){
+                .kind = r->target,
+                .driver = r->driver,
+                .rule = r,
+                .matched = true,
+                .accept = r->accept,
+                .access = rule_access(r),
+        };
+}
+
+static void target_from_request(Target *t, const Request *r)
+{
+        const Access *access = t->access;
+        const Rule *rule = t->rule;
+
+        *t = (Target){
+                .kind = r->release ? TARGET_UNMANAGED : r->target,
+                .driver = r->driver,
+                .rule = rule,
+                .requested = true,
+                .matched = !r->release,
+                .accept = r->accept,
+                .access = access,
+        };
+}
+
+/* One rule over all devices: the first rule that matches a device decides for it. */
+static void apply_rule(const Rule *rule, const Inventory *inv, const OriginTable *origins,
+                       Target *targets)
+{
+        bool mismatch;
+        int n = 0;
+
+        for (size_t i = 0; i < inv->n_devices && rule->match.expect >= 0; i++) {
+                const Device *d = inv->devices[i];
+
+                n += match_device(&rule->match, d, origin_table_find_device(origins, d)) ==
+                     MATCH_YES;
+        }
+        mismatch = rule->match.expect >= 0 && n != rule->match.expect;
+        for (size_t i = 0; i < inv->n_devices; i++) {
+                const Device *d = inv->devices[i];
+                Target *t = &targets[i];
+
+                if (t->matched)
+                        continue;
+                switch (match_device(&rule->match, d, origin_table_find_device(origins, d))) {
+                case MATCH_YES:
+                        target_from_rule(t, rule);
+                        t->problem = mismatch ? REASON_EXPECT_MISMATCH : REASON_NONE;
+                        break;
+                case MATCH_GUARD_FAILED:
+                        if (!t->rule)
+                                *t = (Target){ .rule = rule, .problem = REASON_ID_MISMATCH };
+                        break;
+                case MATCH_NO:
+                        break;
+                }
+        }
+}
+
+static void apply_requests(const RequestTable *requests, const Inventory *inv, Target *targets)
+{
+        for (size_t i = 0; requests && i < requests->n_requests; i++) {
+                const Request *r = &requests->requests[i];
+                ssize_t k = inventory_index(inv, &r->address);
+
+                if (k >= 0 && inv->devices[k]->vendor == r->vendor &&
+                    inv->devices[k]->device == r->device)
+                        target_from_request(&targets[k], r);
+        }
+}
+
+/* A file in error names its devices no more; what was taken for it stays as it is. */
+static void hold_broken(const Config *config, const Inventory *inv, const OriginTable *origins,
+                        Target *targets)
+{
+        for (size_t i = 0; i < inv->n_devices; i++) {
+                const Origin *o = origin_table_find_device(origins, inv->devices[i]);
+
+                if (o && o->rule && targets[i].kind == TARGET_UNMANAGED && !targets[i].requested &&
+                    strv_contains(config->broken, o->rule))
+                        targets[i].hold = true;
+        }
+}
+
+/* The member whose file or request makes the group move, or NULL. */
+static const Target *find_leader(const Group *g, const Inventory *inv, const Target *targets)
+{
+        for (size_t i = 0; i < g->n_members; i++) {
+                const Target *t = &targets[inventory_index(inv, &g->members[i]->address)];
+
+                if (target_moves_group(t) && !device_is_system(g->members[i]))
+                        return t;
+        }
+        return NULL;
+}
+
+static void expand_group(const Group *g, const Inventory *inv, Target *targets)
+{
+        const Target *leader = find_leader(g, inv, targets);
+
+        if (!leader || g->members[0]->group_is_noiommu)
+                return;
+        for (size_t i = 0; i < g->n_members; i++) {
+                Target *t = &targets[inventory_index(inv, &g->members[i]->address)];
+
+                if (t->matched || t->problem != REASON_NONE || device_is_system(g->members[i]))
+                        continue;
+                *t = (Target){
+                        .kind = TARGET_VFIO,
+                        .rule = leader->rule,
+                        .requested = leader->requested,
+                        .implied = true,
+                        .accept = leader->accept,
+                        .access = leader->access,
+                };
+        }
+}
+
+static bool absent_is_known(const Desired *d, const PciAddress *a)
+{
+        for (size_t i = 0; i < d->n_absent; i++)
+                if (pci_address_equal(&d->absent[i].address, a))
+                        return true;
+        return false;
+}
+
+/* Exact addresses in a rule at which nothing is. */
+static int collect_absent(const Rule *rule, const Inventory *inv, Desired *d)
+{
+        STRV_FOREACH(p, rule->match.patterns[MATCH_ADDRESS]) {
+                PciAddress a;
+                Absent *grown;
+
+                if (pci_address_parse(*p, &a) < 0 || inventory_find(inv, &a) ||
+                    absent_is_known(d, &a))
+                        continue;
+                grown = reallocarray(d->absent, d->n_absent + 1, sizeof(Absent));
+                if (!grown)
+                        return -ENOMEM;
+                d->absent = grown;
+                d->absent[d->n_absent++] = (Absent){ a, rule };
+        }
+        return 0;
+}
+
+int desired_compute(const Config *config, const RequestTable *requests, const OriginTable *origins,
+                    const Inventory *inv, Desired **ret)
+{
+        _cleanup_(desired_freep) Desired *d = calloc(1, sizeof(Desired));
+        int r;
+
+        if (!d)
+                return -ENOMEM;
+        d->targets = calloc(inv->n_devices + 1, sizeof(Target));
+        if (!d->targets)
+                return -ENOMEM;
+        d->n_targets = inv->n_devices;
+        for (size_t i = 0; i < config->n_rules; i++) {
+                apply_rule(config->rules[i], inv, origins, d->targets);
+                r = collect_absent(config->rules[i], inv, d);
+                if (r < 0)
+                        return r;
+        }
+        apply_requests(requests, inv, d->targets);
+        hold_broken(config, inv, origins, d->targets);
+        for (size_t i = 0; i < inv->n_groups; i++)
+                expand_group(&inv->groups[i], inv, d->targets);
+        *ret = TAKE_PTR(d);
+        return 0;
+}
+
+Desired *desired_free(Desired *d)
+{
+        if (!d)
+                return NULL;
+        free(d->targets);
+        free(d->absent);
+        free(d);
+        return NULL;
+}
+
+void driver_choices_free(DriverChoice *choices, size_t n)
+{
+        for (size_t i = 0; choices && i < n; i++) {
+                free(choices[i].driver);
+                free(choices[i].module);
+        }
+        free(choices);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* For each device: what it is to be, and who said so. */
+
+#include "model/config.h"
+#include "model/inventory.h"
+#include "model/origin.h"
+#include "model/request.h"
+
+typedef struct Target {
+        TargetKind kind;
+        const char *driver;   /* if TARGET_DRIVER; belongs to rule or request */
+        const Rule *rule;     /* weak: the Config must outlive this */
+        bool requested;       /* by a request, not by a file */
+        bool implied;         /* only because its IOMMU group moves as a whole */
+        bool matched;         /* a file or request names the device itself */
+        bool hold;            /* named by a file now in error: leave it as it is */
+        HazardSet accept;     /* for members: of the file or request that moves the group */
+        const Access *access; /* or NULL */
+        Reason problem;       /* id-mismatch, expect-mismatch: not to be touched */
+} Target;
+
+/* A place that a file names and that holds no device now. */
+typedef struct Absent {
+        PciAddress address;
+        const Rule *rule;
+} Absent;
+
+typedef struct Desired {
+        Target *targets; /* parallel to Inventory.devices */
+        size_t n_targets;
+        Absent *absent;
+        size_t n_absent;
+} Desired;
+
+_must_check_ int desired_compute(const Config *config, const RequestTable *requests,
+                                 const OriginTable *origins, const Inventory *inv, Desired **ret);
+Desired *desired_free(Desired *d);
+DEFINE_CLEANUP_FUNC(Desired *, desired_free);
+
+/*
+ * Which driver and module would serve a target, found by src/sys/ for each device whose target
+ * asks for it. Parallel to Inventory.devices; a zeroed entry is a device that needs none.
+ */
+typedef struct DriverChoice {
+        char *driver;  /* NULL: none found */
+        char *module;  /* to be loaded first; NULL: the driver is there */
+        bool guessed;  /* the driver's name is known for certain only once the module is loaded */
+        Reason reason; /* module-missing or module-blocked */
+} DriverChoice;
+
+void driver_choices_free(DriverChoice *choices, size_t n);
+
+/* vfio-pci and its variants, by the names that they have in the kernel. */
+bool driver_name_is_vfio(const char *name);
+
+/* Whether the target moves its whole IOMMU group to VFIO drivers. */
+bool target_moves_group(const Target *t);

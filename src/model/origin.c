@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/origin.h"
+
+bool origin_override_comes_late(const Origin *o, const char *driver)
+{
+        return o->override && driver && !streq(o->override, driver);
+}
+
+void origin_done(Origin *o)
+{
+        identity_done(&o->identity);
+        free(o->driver);
+        free(o->override);
+        free(o->intended);
+        free(o->rule);
+        *o = (Origin){ 0 };
+}
+
+void origin_table_done(OriginTable *t)
+{
+        for (size_t i = 0; i < t->n_origins; i++)
+                origin_done(&t->origins[i]);
+        free(t->origins);
+        *t = (OriginTable){ 0 };
+}
+
+/* The first entry not below the address. */
+static size_t origin_position(const OriginTable *t, const PciAddress *address)
+{
+        size_t low = 0, high = t->n_origins;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (pci_address_compare(&t->origins[middle].address, address) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+Origin *origin_table_find(const OriginTable *t, const PciAddress *address)
+{
+        size_t i = t ? origin_position(t, address) : 0;
+
+        return t && i < t->n_origins && pci_address_equal(&t->origins[i].address, address)
+                       ? &t->origins[i]
+                       : NULL;
+}
+
+const Origin *origin_table_find_device(const OriginTable *t, const Device *d)
+{
+        const Origin *o = origin_table_find(t, &d->address);
+
+        return o && identity_matches(&o->identity, d) ? o : NULL;
+}
+
+int origin_table_put(OriginTable *t, Origin *o)
+{
+        Origin *found = origin_table_find(t, &o->address), *grown;
+        size_t i;
+
+        if (found) {
+                origin_done(found);
+                *found = *o;
+                *o = (Origin){ 0 };
+                return 0;
+        }
+        grown = reallocarray(t->origins, t->n_origins + 1, sizeof(Origin));
+        if (!grown)
+                return -ENOMEM;
+        t->origins = grown;
+        i = origin_position(t, &o->address);
+        memmove(&t->origins[i + 1], &t->origins[i], (t->n_origins - i) * sizeof(Origin));
+        t->origins[i] = *o;
+        t->n_origins++;
+        *o = (Origin){ 0 };
+        return 0;
+}
+
+void origin_table_remove(OriginTable *t, const PciAddress *address)
+{
+        Origin *o = origin_table_find(t, address);
+        size_t i;
+
+        if (!o)
+                return;
+        i = (size_t)(o - t->origins);
+        origin_done(o);
+        t->n_origins--;
+        memmove(o, o + 1, (t->n_origins - i) * sizeof(Origin));
+}

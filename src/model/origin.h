@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What vfiod took and what was there before: the memory that survives crashes and reboots. */
+
+#include "model/device.h"
+
+typedef struct Origin {
+        PciAddress address;
+        Identity identity;
+        char *driver;   /* host driver before, NULL: none */
+        char *override; /* driver_override before, NULL: unset */
+        char *intended; /* the driver it was taken for; "" for no driver */
+        char *rule;     /* the file that wanted it, NULL: a request or the group's need */
+        bool has_mac;
+        uint8_t mac[6]; /* the NIC's permanent address, seen under the host driver */
+        bool taken;     /* in this boot. Else only a memory of an earlier boot */
+} Origin;
+
+typedef struct OriginTable {
+        Origin *origins; /* sorted by address */
+        size_t n_origins;
+} OriginTable;
+
+/*
+ * Whether the override that was there before names another driver than `driver`, which is to come
+ * back: then it would keep that one out, and is set only after the bind.
+ */
+bool origin_override_comes_late(const Origin *o, const char *driver);
+
+void origin_done(Origin *o);
+void origin_table_done(OriginTable *t);
+
+Origin *origin_table_find(const OriginTable *t, const PciAddress *address);
+
+/* The entry of exactly this card at this address, or NULL. */
+const Origin *origin_table_find_device(const OriginTable *t, const Device *d);
+
+/* Adds or replaces by address. Takes over the content of `o` and zeroes it, on success. */
+_must_check_ int origin_table_put(OriginTable *t, Origin *o);
+void origin_table_remove(OriginTable *t, const PciAddress *address);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The difference between what is and what is to be, as steps. A pure function of its inputs.
+ *
+ * Units are IOMMU groups (or a device without one) and run independently. Steps run in phases:
+ * all steps of one kind that follow one another have no order among themselves, the next kind
+ * begins when all of them are done.
+ */
+
+#include "model/desired.h"
+
+typedef enum StepKind {
+        STEP_LOAD_MODULE,  /* argument: module name or modalias */
+        STEP_SET_OVERRIDE, /* argument: driver name */
+        STEP_CLEAR_OVERRIDE,
+        STEP_UNBIND,      /* argument: driver that holds the device */
+        STEP_BIND,        /* argument: driver */
+        STEP_PROBE,       /* let the kernel choose a driver */
+        STEP_NODE_ACCESS, /* owner, group and mode of the group's VFIO node */
+        _STEP_KIND_MAX,
+} StepKind;
+
+const char *step_kind_to_string(StepKind k); /* "load-module", … */
+int step_kind_from_string(const char *s);
+
+typedef struct Step {
+        StepKind kind;
+        PciAddress address; /* of the device, or one member for module and node steps */
+        char *argument;     /* NULL where the kind has none */
+        int group;          /* STEP_NODE_ACCESS */
+        Access access;      /* STEP_NODE_ACCESS */
+        const char *why;    /* static sentence */
+} Step;
+
+typedef struct Refusal {
+        Reason reason;
+        PciAddress address; /* the device that it is about */
+        char *detail;       /* more than the table's sentence, or NULL */
+} Refusal;
+
+typedef struct Unit {
+        int group;           /* -1: a device without one */
+        PciAddress *members; /* endpoints, sorted */
+        size_t n_members;
+        bool restore; /* gives back what was taken */
+        Step *steps;  /* none if refused */
+        size_t n_steps;
+        Refusal *refusals;
+        size_t n_refusals;
+        HazardSet accepted; /* hazards that are there and were accepted */
+} Unit;
+
+typedef struct Plan {
+        Unit *units; /* those with steps or refusals, by first member */
+        size_t n_units;
+} Plan;
+
+_must_check_ int plan_compute(const Inventory *inv, const Desired *desired,
+                              const DriverChoice *choices, const OriginTable *origins, Plan **ret);
+Plan *plan_free(Plan *p);
+DEFINE_CLEANUP_FUNC(Plan *, plan_free);
+
+/* The unit that an address belongs to, or NULL. */
+const Unit *plan_find_unit(const Plan *p, const PciAddress *address);
+size_t plan_count_steps(const Plan *p);
+
+_must_check_ int unit_copy(const Unit *u, Unit *ret);
+void unit_done(Unit *u);
+
+/*
+ * The steps that take back the first `n_done` steps of a unit, given what each device had before
+ * (`before`: driver and override as of its origin entry). In the order that works: unbind from
+ * the new driver, put the overrides back, bind the former drivers.
+ */
+_must_check_ int plan_undo(const Unit *u, const bool *done, const OriginTable *before, Unit *ret);
+
+/* "0000:04:00.0: unbind from e1000", newly allocated; NULL: out of memory. */
+char *step_describe(const Step *s);

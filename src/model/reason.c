@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/reason.h"
+#include "basic/names.h"
+#include "basic/strv.h"
+
+enum { EXIT_FAILED = 1, EXIT_REFUSED = 3, EXIT_NO_DEVICE = 5, EXIT_TIMED_OUT = 7 };
+
+#define REFUSED VFIOD_ERROR("Refused")
+
+static const ReasonRow rows[_REASON_MAX] = {
+        [REASON_NONE] = { "", "", "", "", 0 },
+        [REASON_MOUNTED_FILESYSTEM] = { "mounted-filesystem",
+                                        "a file system on this device is mounted",
+                                        "unmount it first", REFUSED, EXIT_REFUSED },
+        [REASON_SWAP] = { "swap", "the host swaps to this device", "run swapoff first", REFUSED,
+                          EXIT_REFUSED },
+        [REASON_BLOCK_HOLDER] = { "block-holder",
+                                  "another block device or program holds a disk of this device",
+                                  "stop its holder (LVM, MD, dm) first", REFUSED, EXIT_REFUSED },
+        [REASON_NETWORK_ROUTE] = { "network-route", "a route of the host goes through this device",
+                                   "move the route to another interface first", REFUSED,
+                                   EXIT_REFUSED },
+        [REASON_NETWORK_ADDRESS] = { "network-address", "the host has an address on this device",
+                                     "remove the address first", REFUSED, EXIT_REFUSED },
+        [REASON_BOOT_DISPLAY] = { "boot-display", "the console is on this device",
+                                  "use another display or a serial console for the host", REFUSED,
+                                  EXIT_REFUSED },
+        [REASON_GROUP_FOREIGN_MEMBER] = { "group-foreign-member",
+                                          "its IOMMU group has a member that no file matches",
+                                          "match every member in a file, or use Group=whole",
+                                          REFUSED, EXIT_REFUSED },
+        [REASON_GROUP_CHANGED] = { "group-changed",
+                                   "its IOMMU group has a member it did not have when approved",
+                                   "look at the group and accept the new member", REFUSED,
+                                   EXIT_REFUSED },
+        [REASON_VFS_IN_USE] = { "vfs-in-use", "virtual functions of this device are in use",
+                                "stop what uses them first", REFUSED, EXIT_REFUSED },
+        [REASON_VFS_EXIST] = { "vfs-exist", "this device has virtual functions",
+                               "remove them first: write 0 to its sriov_numvfs", REFUSED,
+                               EXIT_REFUSED },
+        [REASON_DEVICE_IN_USE] = { "device-in-use", "its VFIO node is open",
+                                   "stop the program that has it open first", REFUSED,
+                                   EXIT_REFUSED },
+        [REASON_NO_RESET] = { "no-reset", "the kernel cannot reset this device between users",
+                              "accept it if the next user may see what the last one left", REFUSED,
+                              EXIT_REFUSED },
+        [REASON_BRIDGE] = { "bridge", "this is a bridge or a part of the platform",
+                            "name the devices behind it instead", REFUSED, EXIT_REFUSED },
+        [REASON_NO_IOMMU_GROUP] = { "no-iommu-group", "the kernel gave it no IOMMU group",
+                                    "see 'vfioctl doctor'; the IOMMU may not cover this device",
+                                    VFIOD_ERROR("NoIommu"), EXIT_FAILED },
+        [REASON_ID_MISMATCH] = { "id-mismatch",
+                                 "another card sits at the address that a file names",
+                                 "correct Address= or Id= in the file", REFUSED, EXIT_REFUSED },
+        [REASON_EXPECT_MISMATCH] = { "expect-mismatch",
+                                     "a file matches another number of devices than its Expect=",
+                                     "correct the file's [Match] or its Expect=", REFUSED,
+                                     EXIT_REFUSED },
+        [REASON_MODULE_MISSING] = { "module-missing", "no module provides the driver",
+                                    "install the module, or load it by hand to see why it fails",
+                                    VFIOD_ERROR("DriverNotFound"), EXIT_FAILED },
+        [REASON_MODULE_BLOCKED] = { "module-blocked", "loading the driver's module is blocked",
+                                    "look for 'install' lines in modprobe.d, and at module signing",
+                                    VFIOD_ERROR("DriverNotFound"), EXIT_FAILED },
+        [REASON_DRIVER_REJECTED] = { "driver-rejected", "the driver refused the device",
+                                     "the kernel log says why: journalctl -k",
+                                     VFIOD_ERROR("DeviceBusy"), EXIT_FAILED },
+        [REASON_IOMMU_OFF] = { "iommu-off", "the IOMMU is off",
+                               "switch VT-d or AMD-Vi on in the firmware (BIOS) and boot with "
+                               "intel_iommu=on; see 'vfioctl doctor'",
+                               VFIOD_ERROR("NoIommu"), EXIT_FAILED },
+        [REASON_GROUP_NOT_VIABLE] = { "group-not-viable",
+                                      "a member of its IOMMU group must stay on a host driver",
+                                      "declare that member for VFIO too, or choose another slot",
+                                      VFIOD_ERROR("GroupNotViable"), EXIT_FAILED },
+        [REASON_WRITE_TIMEOUT] = { "write-timeout", "a write into the kernel has not returned",
+                                   "end the program that uses the device; it goes on by itself "
+                                   "then",
+                                   VFIOD_ERROR("JobTimeout"), EXIT_TIMED_OUT },
+        [REASON_DEVICE_GONE] = { "device-gone", "the device went away",
+                                 "it is looked at again when it comes back",
+                                 VFIOD_ERROR("DeviceGone"), EXIT_NO_DEVICE },
+        [REASON_CONTENDED] = { "contended", "another program keeps moving it to another driver",
+                               "stop that program, then run 'vfioctl apply'",
+                               VFIOD_ERROR("DeviceBusy"), EXIT_FAILED },
+        [REASON_WAITING] = { "waiting", "work on it has not begun", "wait",
+                             VFIOD_ERROR("DeviceBusy"), EXIT_FAILED },
+        [REASON_WORKING] = { "working", "it is being moved", "wait", VFIOD_ERROR("DeviceBusy"),
+                             EXIT_FAILED },
+        [REASON_DISABLED] = { "disabled", "vfiod=off is on the kernel command line",
+                              "boot without it", VFIOD_ERROR("Disabled"), EXIT_FAILED },
+        [REASON_ABSENT] = { "absent", "a file names it, and it is not there",
+                            "put the card in, or correct the file", VFIOD_ERROR("NoSuchDevice"),
+                            EXIT_NO_DEVICE },
+};
+
+const ReasonRow *reason_row(Reason r)
+{
+        return &rows[r];
+}
+
+const char *reason_to_string(Reason r)
+{
+        return rows[r].id;
+}
+
+int reason_from_string(const char *s)
+{
+        for (int i = REASON_NONE + 1; i < _REASON_MAX; i++)
+                if (streq(rows[i].id, s))
+                        return i;
+        return -EINVAL;
+}
+
+int hazard_set_parse(const char *s, HazardSet *ret, char **ret_bad)
+{
+        _cleanup_strv_ char **words = NULL;
+        HazardSet set = 0;
+        int r;
+
+        r = strv_split(s, ", \t", &words);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(w, words) {
+                r = reason_from_string(*w);
+                if (r < 0 || !reason_is_acceptable((Reason)r)) {
+                        if (ret_bad)
+                                *ret_bad = strdup(*w);
+                        return -EINVAL;
+                }
+                set |= hazard_bit((Reason)r);
+        }
+        *ret = set;
+        return 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/request.h"
+#include "basic/parse.h"
+
+#include <stdio.h>
+
+void request_table_done(RequestTable *t)
+{
+        for (size_t i = 0; i < t->n_requests; i++)
+                free(t->requests[i].driver);
+        free(t->requests);
+        *t = (RequestTable){ 0 };
+}
+
+static size_t request_position(const RequestTable *t, const PciAddress *address)
+{
+        size_t i = 0;
+
+        while (i < t->n_requests && pci_address_compare(&t->requests[i].address, address) < 0)
+                i++;
+        return i;
+}
+
+static Request *request_find(const RequestTable *t, const PciAddress *address)
+{
+        size_t i = t ? request_position(t, address) : 0;
+
+        return t && i < t->n_requests && pci_address_equal(&t->requests[i].address, address)
+                       ? &t->requests[i]
+                       : NULL;
+}
+
+const Request *request_table_find(const RequestTable *t, const PciAddress *address)
+{
+        return request_find(t, address);
+}
+
+int request_table_put(RequestTable *t, const Request *r)
+{
+        Request *found = request_find(t, &r->address), *grown;
+        _cleanup_free_ char *driver = NULL;
+        size_t i;
+
+        if (r->driver) {
+                driver = strdup(r->driver);
+                if (!driver)
+                        return -ENOMEM;
+        }
+        if (found) {
+                free(found->driver);
+        } else {
+                grown = reallocarray(t->requests, t->n_requests + 1, sizeof(Request));
+                if (!grown)
+                        return -ENOMEM;
+                t->requests = grown;
+                i = request_position(t, &r->address);
+                found = &t->requests[i];
+                memmove(found + 1, found, (t->n_requests - i) * sizeof(Request));
+                t->n_requests++;
+        }
+        *found = *r;
+        found->driver = TAKE_PTR(driver);
+        return 0;
+}
+
+void request_table_remove(RequestTable *t, const PciAddress *address)
+{
+        Request *r = request_find(t, address);
+
+        if (!r)
+                return;
+        free(r->driver);
+        t->n_requests--;
+        memmove(r, r + 1, (t->n_requests - (size_t)(r - t->requests)) * sizeof(Request));
+}
+
+int request_table_copy(const RequestTable *t, RequestTable *ret)
+{
+        _cleanup_(request_table_done) RequestTable copy = { 0 };
+        int r;
+
+        for (size_t i = 0; i < t->n_requests; i++) {
+                r = request_table_put(&copy, &t->requests[i]);
+                if (r < 0)
+                        return r;
+        }
+        *ret = copy;
+        copy = (RequestTable){ 0 };
+        return 0;
+}
+
+static const char *request_target(const Request *r)
+{
+        static const char *const words[_TARGET_KIND_MAX] = {
+                [TARGET_UNMANAGED] = "-",
+                [TARGET_VFIO] = "vfio",
+                [TARGET_HOST] = "host",
+                [TARGET_NONE] = "none",
+        };
+
+        return r->target == TARGET_DRIVER ? r->driver : words[r->target];
+}
+
+int request_table_format(const RequestTable *t, char **ret)
+{
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return -ENOMEM;
+        for (size_t i = 0; i < t->n_requests; i++) {
+                const Request *r = &t->requests[i];
+
+                fprintf(f, "%s %04x:%04x %s %s %x\n", PCI_ADDRESS_STR(&r->address), r->vendor,
+                        r->device, r->release ? "release" : "bind", request_target(r), r->accept);
+        }
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+static int parse_line(const char *line, RequestTable *t)
+{
+        _cleanup_strv_ char **words = NULL;
+        Request request = { 0 };
+        uint64_t accept;
+        char junk;
+        int r;
+
+        r = strv_split(line, " ", &words);
+        if (r < 0)
+                return r;
+        if (strv_length(words) != 5 || pci_address_parse(words[0], &request.address) < 0 ||
+            sscanf(words[1], "%4hx:%4hx%c", &request.vendor, &request.device, &junk) != 2 ||
+            parse_uint(words[4], 16, hazard_bit(_REASON_ACCEPTABLE_MAX) - 1, &accept) < 0)
+                return -EBADMSG;
+        request.accept = (HazardSet)accept;
+        request.release = streq(words[2], "release");
+        if (!request.release) {
+                if (!streq(words[2], "bind") || target_kind_parse(words[3], &request.target) < 0)
+                        return -EBADMSG;
+                request.driver = request.target == TARGET_DRIVER ? words[3] : NULL;
+        }
+        return request_table_put(t, &request);
+}
+
+int request_table_parse(const char *text, RequestTable *ret)
+{
+        _cleanup_(request_table_done) RequestTable t = { 0 };
+        _cleanup_strv_ char **lines = NULL;
+        int r;
+
+        r = strv_split(text, "\n", &lines);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(l, lines) {
+                r = parse_line(*l, &t);
+                if (r < 0)
+                        return r;
+        }
+        *ret = t;
+        t = (RequestTable){ 0 };
+        return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What clients asked for in this boot. A request on a device goes before the files. */
+
+#include "model/config.h"
+
+typedef struct Request {
+        PciAddress address;
+        uint16_t vendor, device; /* of the card that was meant: another one is left alone */
+        bool release;            /* give it back and leave it alone; else bind as below */
+        TargetKind target;       /* VFIO, DRIVER, HOST or NONE */
+        char *driver;
+        HazardSet accept;
+} Request;
+
+typedef struct RequestTable {
+        Request *requests; /* sorted by address */
+        size_t n_requests;
+} RequestTable;
+
+void request_table_done(RequestTable *t);
+_must_check_ int request_table_copy(const RequestTable *t, RequestTable *ret);
+const Request *request_table_find(const RequestTable *t, const PciAddress *address);
+
+/* Adds or replaces by address; copies `driver`. */
+_must_check_ int request_table_put(RequestTable *t, const Request *r);
+void request_table_remove(RequestTable *t, const PciAddress *address);
+
+/* Text form for /run/vfiod/requests, one line each; parsing rejects the whole on any bad line. */
+_must_check_ int request_table_format(const RequestTable *t, char **ret);
+_must_check_ int request_table_parse(const char *text, RequestTable *ret);

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/status.h"
+
+#include <stdio.h>
+
+static const char *const states[_DEVICE_STATE_MAX] = {
+        [STATE_UNMANAGED] = "unmanaged", [STATE_READY] = "ready",
+        [STATE_PENDING] = "pending",     [STATE_WORKING] = "working",
+        [STATE_BLOCKED] = "blocked",     [STATE_FAILED] = "failed",
+        [STATE_STUCK] = "stuck",         [STATE_CONTENDED] = "contended",
+        [STATE_ABSENT] = "absent",
+};
+
+const char *device_state_to_string(DeviceState s)
+{
+        return states[s];
+}
+
+int device_state_from_string(const char *s)
+{
+        for (int i = 0; i < _DEVICE_STATE_MAX; i++)
+                if (streq(states[i], s))
+                        return i;
+        return -EINVAL;
+}
+
+enum {
+        DRIFT_LIMIT = 5,
+        BACKOFF_SHIFT_MAX = 16,
+};
+
+#define DRIFT_WINDOW_USEC (60 * USEC_PER_SEC)
+
+void track_done(Track *t)
+{
+        free(t->detail);
+        *t = (Track){ 0 };
+}
+
+void track_failed(Track *t, Reason reason, const char *detail, uint64_t now, uint64_t retry_max)
+{
+        char *copy = detail ? strdup(detail) : NULL;
+        uint64_t delay = USEC_PER_SEC << MIN(t->n_failures, (unsigned)BACKOFF_SHIFT_MAX);
+
+        free(t->detail);
+        t->detail = copy;
+        t->failure = reason;
+        t->retry_usec = now + MIN(delay, retry_max);
+        t->n_failures++;
+}
+
+void track_succeeded(Track *t)
+{
+        t->failure = REASON_NONE;
+        t->n_failures = 0;
+        t->retry_usec = 0;
+        free(TAKE_PTR(t->detail));
+}
+
+void track_observe(Track *t, bool ready, uint64_t now)
+{
+        if (ready) {
+                t->was_ready = true;
+                return;
+        }
+        if (!t->was_ready)
+                return;
+        t->was_ready = false;
+        t->n_drifts = now - t->drift_usec <= DRIFT_WINDOW_USEC ? t->n_drifts + 1 : 1;
+        t->drift_usec = now;
+        if (t->n_drifts >= DRIFT_LIMIT)
+                t->contended = true;
+}
+
+void track_reset(Track *t)
+{
+        track_succeeded(t);
+        t->contended = false;
+        t->was_ready = false;
+        t->n_drifts = 0;
+}
+
+static const Refusal *refusal_for(const Unit *u, const PciAddress *a)
+{
+        for (size_t i = 0; i < u->n_refusals; i++)
+                if (pci_address_equal(&u->refusals[i].address, a))
+                        return &u->refusals[i];
+        return u->n_refusals > 0 ? &u->refusals[0] : NULL;
+}
+
+static bool has_step(const Unit *u, const PciAddress *a)
+{
+        for (size_t i = 0; i < u->n_steps; i++)
+                if (pci_address_equal(&u->steps[i].address, a))
+                        return true;
+        return false;
+}
+
+static char *copy_detail(const char *s)
+{
+        return s ? strdup(s) : NULL;
+}
+
+/* A refusal that is about another member names that member. */
+static void set_refused(DeviceStatus *s, const Refusal *f)
+{
+        const char *sentence = f->detail ? f->detail : reason_row(f->reason)->sentence;
+
+        s->state = STATE_BLOCKED;
+        s->reason = f->reason;
+        if (pci_address_equal(&f->address, &s->address))
+                s->detail = copy_detail(f->detail);
+        else if (asprintf(&s->detail, "%s: %s", PCI_ADDRESS_STR(&f->address), sentence) < 0)
+                s->detail = NULL;
+}
+
+static void set_unfinished(DeviceStatus *s, const Track *t)
+{
+        if (t && t->contended) {
+                s->state = STATE_CONTENDED;
+                s->reason = REASON_CONTENDED;
+        } else if (t && t->failure != REASON_NONE) {
+                s->state = STATE_FAILED;
+                s->reason = t->failure;
+                s->detail = copy_detail(t->detail);
+        } else {
+                s->state = STATE_PENDING;
+                s->reason = REASON_WAITING;
+        }
+}
+
+static void device_status(const Target *target, const Unit *u, const Track *t, bool disabled,
+                          DeviceStatus *s)
+{
+        bool managed = target->kind != TARGET_UNMANAGED || target->problem != REASON_NONE;
+        bool unfinished = u && has_step(u, &s->address);
+
+        if (t && t->stuck) {
+                s->state = STATE_STUCK;
+                s->reason = REASON_WRITE_TIMEOUT;
+                s->detail = copy_detail(t->detail);
+        } else if (t && t->working) {
+                s->state = STATE_WORKING;
+                s->reason = REASON_WORKING;
+        } else if (disabled && (managed || unfinished)) {
+                s->state = STATE_BLOCKED;
+                s->reason = REASON_DISABLED;
+        } else if (u && managed && u->n_refusals > 0) {
+                set_refused(s, refusal_for(u, &s->address));
+        } else if (unfinished) {
+                set_unfinished(s, t);
+        } else {
+                s->state = managed ? STATE_READY : STATE_UNMANAGED;
+        }
+}
+
+/* The unit of each device, by its index in the inventory. */
+static const Unit **index_units(const Inventory *inv, const Plan *plan)
+{
+        const Unit **units = calloc(inv->n_devices + 1, sizeof(Unit *));
+
+        for (size_t i = 0; units && i < plan->n_units; i++)
+                for (size_t k = 0; k < plan->units[i].n_members; k++) {
+                        ssize_t n = inventory_index(inv, &plan->units[i].members[k]);
+
+                        if (n >= 0)
+                                units[n] = &plan->units[i];
+                }
+        return units;
+}
+
+static int compare_statuses(const void *a, const void *b)
+{
+        return pci_address_compare(&((const DeviceStatus *)a)->address,
+                                   &((const DeviceStatus *)b)->address);
+}
+
+int status_compute(const Inventory *inv, const Desired *desired, const Plan *plan, bool disabled,
+                   find_track_t find_track, void *userdata, StatusTable **ret)
+{
+        _cleanup_(status_table_freep) StatusTable *t = calloc(1, sizeof(StatusTable));
+        _cleanup_free_ const Unit **units = index_units(inv, plan);
+        size_t n = inv->n_devices + desired->n_absent;
+
+        if (!t || !units)
+                return -ENOMEM;
+        t->statuses = calloc(n + 1, sizeof(DeviceStatus));
+        if (!t->statuses)
+                return -ENOMEM;
+        for (size_t i = 0; i < inv->n_devices; i++) {
+                DeviceStatus *s = &t->statuses[t->n_statuses++];
+
+                s->address = inv->devices[i]->address;
+                device_status(&desired->targets[i], units[i],
+                              find_track ? find_track(userdata, &s->address) : NULL, disabled, s);
+        }
+        for (size_t i = 0; i < desired->n_absent; i++)
+                t->statuses[t->n_statuses++] = (DeviceStatus){
+                        .address = desired->absent[i].address,
+                        .state = STATE_ABSENT,
+                        .reason = REASON_ABSENT,
+                };
+        qsort(t->statuses, t->n_statuses, sizeof(DeviceStatus), compare_statuses);
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+StatusTable *status_table_free(StatusTable *t)
+{
+        if (!t)
+                return NULL;
+        for (size_t i = 0; i < t->n_statuses; i++)
+                free(t->statuses[i].detail);
+        free(t->statuses);
+        free(t);
+        return NULL;
+}
+
+const DeviceStatus *status_find(const StatusTable *t, const PciAddress *address)
+{
+        const DeviceStatus key = { .address = *address };
+
+        return t && t->n_statuses > 0 ? bsearch(&key, t->statuses, t->n_statuses,
+                                                sizeof(DeviceStatus), compare_statuses)
+                                      : NULL;
+}
+
+const char *status_sentence(const DeviceStatus *s)
+{
+        return s->detail ? s->detail : reason_row(s->reason)->sentence;
+}

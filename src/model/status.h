@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Each device's state and reason, from the plan and from what became of earlier attempts. */
+
+#include "model/plan.h"
+
+typedef enum DeviceState {
+        STATE_UNMANAGED,
+        STATE_READY,
+        STATE_PENDING,
+        STATE_WORKING,
+        STATE_BLOCKED,
+        STATE_FAILED,
+        STATE_STUCK,
+        STATE_CONTENDED,
+        STATE_ABSENT,
+        _DEVICE_STATE_MAX,
+} DeviceState;
+
+const char *device_state_to_string(DeviceState s);
+int device_state_from_string(const char *s);
+
+/*
+ * What happened to a device so far in this run of the daemon: the memory behind back-off and
+ * contention. Kept by the daemon per device, changed only by the functions below.
+ */
+typedef struct Track {
+        PciAddress address;
+        bool working;
+        bool stuck;
+        Reason failure;      /* of the last attempt; REASON_NONE: it went well */
+        char *detail;        /* its sentence */
+        unsigned n_failures; /* in a row */
+        uint64_t retry_usec; /* CLOCK_MONOTONIC; not before */
+        bool was_ready;      /* as declared at the last look */
+        unsigned n_drifts;   /* times that another moved it away, in a row */
+        uint64_t drift_usec; /* of the last one */
+        bool contended;
+} Track;
+
+void track_done(Track *t);
+
+/* A failed attempt: doubles the back-off from 1 s up to retry_max. Copies detail. */
+void track_failed(Track *t, Reason reason, const char *detail, uint64_t now, uint64_t retry_max);
+void track_succeeded(Track *t);
+
+/*
+ * A look at the device found it as declared or not, while no work of ours was under way.
+ * Five drifts, none more than a minute after the one before, make it contended.
+ */
+void track_observe(Track *t, bool ready, uint64_t now);
+
+/* An operator asked again: forget failures and contention. */
+void track_reset(Track *t);
+
+typedef struct DeviceStatus {
+        PciAddress address;
+        DeviceState state;
+        Reason reason;
+        char *detail; /* a sentence for people, NULL: the table's */
+} DeviceStatus;
+
+typedef struct StatusTable {
+        DeviceStatus *statuses; /* all devices and absent places, sorted by address */
+        size_t n_statuses;
+} StatusTable;
+
+/* `find_track` may be NULL (offline), and may return NULL. */
+typedef const Track *(*find_track_t)(void *userdata, const PciAddress *address);
+
+_must_check_ int status_compute(const Inventory *inv, const Desired *desired, const Plan *plan,
+                                bool disabled, find_track_t find_track, void *userdata,
+                                StatusTable **ret);
+StatusTable *status_table_free(StatusTable *t);
+DEFINE_CLEANUP_FUNC(StatusTable *, status_table_free);
+
+const DeviceStatus *status_find(const StatusTable *t, const PciAddress *address);
+
+/* detail, or the table's sentence; "" for no reason. */
+const char *status_sentence(const DeviceStatus *s);

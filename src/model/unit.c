@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/unit.h"
+
+#include <stdio.h>
+
+void unit_done(Unit *u)
+{
+        for (size_t i = 0; i < u->n_steps; i++)
+                free(u->steps[i].argument);
+        for (size_t i = 0; i < u->n_refusals; i++)
+                free(u->refusals[i].detail);
+        free(u->members);
+        free(u->steps);
+        free(u->refusals);
+        *u = (Unit){ 0 };
+}
+
+int unit_add_member(Unit *u, const PciAddress *address)
+{
+        PciAddress *grown = reallocarray(u->members, u->n_members + 1, sizeof(PciAddress));
+
+        if (!grown)
+                return -ENOMEM;
+        u->members = grown;
+        u->members[u->n_members++] = *address;
+        return 0;
+}
+
+/* Takes over `s.argument`, also on failure. */
+static int append_step(Unit *u, Step s)
+{
+        Step *grown = reallocarray(u->steps, u->n_steps + 1, sizeof(Step));
+
+        if (!grown) {
+                free(s.argument);
+                return -ENOMEM;
+        }
+        u->steps = grown;
+        u->steps[u->n_steps++] = s;
+        return 0;
+}
+
+int unit_add_step(Unit *u, StepKind kind, const PciAddress *address, const char *argument,
+                  const char *why)
+{
+        char *copy = NULL;
+
+        if (argument) {
+                copy = strdup(argument);
+                if (!copy)
+                        return -ENOMEM;
+        }
+        return append_step(
+                u, (Step){ .kind = kind, .address = *address, .argument = copy, .why = why });
+}
+
+int unit_restore_override(Unit *u, const PciAddress *address, const char *override, const char *why)
+{
+        return unit_add_step(u, override ? STEP_SET_OVERRIDE : STEP_CLEAR_OVERRIDE, address,
+                             override, why);
+}
+
+int unit_add_node_access(Unit *u, const PciAddress *address, const Access *access)
+{
+        return append_step(u, (Step){ .kind = STEP_NODE_ACCESS,
+                                      .address = *address,
+                                      .group = u->group,
+                                      .access = *access,
+                                      .why = "[Access] declares its owner and mode" });
+}
+
+int unit_refuse(Unit *u, Reason reason, const PciAddress *address, const char *detail)
+{
+        Refusal *grown = reallocarray(u->refusals, u->n_refusals + 1, sizeof(Refusal));
+        char *copy = NULL;
+
+        if (!grown)
+                return -ENOMEM;
+        u->refusals = grown;
+        if (detail) {
+                copy = strdup(detail);
+                if (!copy)
+                        return -ENOMEM;
+        }
+        u->refusals[u->n_refusals++] = (Refusal){ reason, *address, copy };
+        return 0;
+}
+
+int unit_copy(const Unit *u, Unit *ret)
+{
+        _cleanup_(unit_done)
+                Unit copy = { .group = u->group, .restore = u->restore, .accepted = u->accepted };
+        int r = 0;
+
+        for (size_t i = 0; i < u->n_members && r >= 0; i++)
+                r = unit_add_member(&copy, &u->members[i]);
+        for (size_t i = 0; i < u->n_steps && r >= 0; i++) {
+                const Step *s = &u->steps[i];
+
+                r = unit_add_step(&copy, s->kind, &s->address, s->argument, s->why);
+                if (r >= 0) {
+                        copy.steps[i].group = s->group;
+                        copy.steps[i].access = s->access;
+                }
+        }
+        for (size_t i = 0; i < u->n_refusals && r >= 0; i++)
+                r = unit_refuse(&copy, u->refusals[i].reason, &u->refusals[i].address,
+                                u->refusals[i].detail);
+        if (r < 0)
+                return r;
+        *ret = copy;
+        copy = (Unit){ 0 };
+        return 0;
+}
+
+int plan_add_unit(Plan *p, Unit *u)
+{
+        Unit *grown = reallocarray(p->units, p->n_units + 1, sizeof(Unit));
+
+        if (!grown)
+                return -ENOMEM;
+        p->units = grown;
+        p->units[p->n_units++] = *u;
+        *u = (Unit){ 0 };
+        return 0;
+}
+
+Plan *plan_free(Plan *p)
+{
+        if (!p)
+                return NULL;
+        for (size_t i = 0; i < p->n_units; i++)
+                unit_done(&p->units[i]);
+        free(p->units);
+        free(p);
+        return NULL;
+}
+
+const Unit *plan_find_unit(const Plan *p, const PciAddress *address)
+{
+        for (size_t i = 0; p && i < p->n_units; i++)
+                for (size_t k = 0; k < p->units[i].n_members; k++)
+                        if (pci_address_equal(&p->units[i].members[k], address))
+                                return &p->units[i];
+        return NULL;
+}
+
+size_t plan_count_steps(const Plan *p)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < p->n_units; i++)
+                n += p->units[i].n_steps;
+        return n;
+}
+
+static void describe_access(const Access *a, FILE *f)
+{
+        if (a->has_uid)
+                fprintf(f, " owner %u", a->uid);
+        if (a->has_gid)
+                fprintf(f, " group %u", a->gid);
+        if (a->has_mode)
+                fprintf(f, " mode %04o", a->mode);
+}
+
+char *step_describe(const Step *s)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        switch (s->kind) {
+        case STEP_LOAD_MODULE:
+                fprintf(f, "load the module %s", s->argument);
+                break;
+        case STEP_SET_OVERRIDE:
+                fprintf(f, "%s: set driver_override to %s", PCI_ADDRESS_STR(&s->address),
+                        s->argument);
+                break;
+        case STEP_CLEAR_OVERRIDE:
+                fprintf(f, "%s: clear driver_override", PCI_ADDRESS_STR(&s->address));
+                break;
+        case STEP_UNBIND:
+                fprintf(f, "%s: unbind from %s", PCI_ADDRESS_STR(&s->address), s->argument);
+                break;
+        case STEP_BIND:
+                fprintf(f, "%s: bind to %s", PCI_ADDRESS_STR(&s->address), s->argument);
+                break;
+        case STEP_PROBE:
+                fprintf(f, "%s: let the kernel choose a driver", PCI_ADDRESS_STR(&s->address));
+                break;
+        case STEP_NODE_ACCESS:
+                fprintf(f, "/dev/vfio/%d: set", s->group);
+                describe_access(&s->access, f);
+                break;
+        default:
+                break;
+        }
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}

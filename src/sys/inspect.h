@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Reads that may block or wake the device. Only for the worker and for vfioctl itself. */
+
+#include "model/address.h"
+#include "sys/sysroot.h"
+
+typedef struct Inspection {
+        char *override; /* driver_override, NULL: unset; the kernel shows that as "(null)" */
+        bool has_serial;
+        uint64_t serial; /* PCIe device serial number, extended capability 0003h; needs root */
+} Inspection;
+
+_must_check_ int inspect_override(const Sysroot *root, const PciAddress *a, char **ret);
+_must_check_ int inspect_serial(const Sysroot *root, const PciAddress *a, bool *ret_has,
+                                uint64_t *ret);

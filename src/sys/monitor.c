@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "sys/monitor.h"
+#include "basic/parse.h"
+
+#include <libudev.h>
+#include <limits.h>
+
+/* As much as udevd itself asks for. Only counts what is queued; nothing is set aside. */
+enum { RECEIVE_BUFFER_SIZE = 128 * 1024 * 1024 };
+
+#define MONITOR_TAG "vfiod"
+
+struct Monitor {
+        struct udev *udev;
+        struct udev_monitor *monitor;
+};
+
+static void device_unrefp(struct udev_device **d)
+{
+        udev_device_unref(*d);
+}
+
+Monitor *monitor_free(Monitor *m)
+{
+        if (!m)
+                return NULL;
+        udev_monitor_unref(m->monitor);
+        udev_unref(m->udev);
+        free(m);
+        return NULL;
+}
+
+static int add_filters(struct udev_monitor *m)
+{
+        int r;
+
+        r = udev_monitor_filter_add_match_subsystem_devtype(m, "pci", NULL);
+        if (r >= 0)
+                r = udev_monitor_filter_add_match_subsystem_devtype(m, "vfio", NULL);
+        if (r >= 0)
+                r = udev_monitor_filter_add_match_tag(m, MONITOR_TAG);
+        return MIN(r, 0);
+}
+
+int monitor_new(Monitor **ret)
+{
+        _cleanup_(monitor_freep) Monitor *m = NULL;
+        int r;
+
+        m = calloc(1, sizeof(*m));
+        if (!m)
+                return -ENOMEM;
+        m->udev = udev_new();
+        if (!m->udev)
+                return -ENOMEM;
+        errno = 0;
+        m->monitor = udev_monitor_new_from_netlink(m->udev, "udev");
+        if (!m->monitor)
+                return errno > 0 ? -errno : -ENOMEM;
+        r = add_filters(m->monitor);
+        if (r < 0)
+                return r;
+        /* Without the right to a large buffer an overrun is only likelier: MONITOR_LOST. */
+        (void)udev_monitor_set_receive_buffer_size(m->monitor, RECEIVE_BUFFER_SIZE);
+        r = udev_monitor_enable_receiving(m->monitor);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+int monitor_fd(const Monitor *m)
+{
+        return udev_monitor_get_fd(m->monitor);
+}
+
+/* Nodes of no-IOMMU mode are called noiommu-N. */
+static int parse_group(const char *sysname, int *ret)
+{
+        const char *digits = startswith(sysname, "noiommu-");
+        uint64_t number;
+        int r;
+
+        r = parse_uint(digits ? digits : sysname, 10, INT_MAX, &number);
+        if (r < 0)
+                return r;
+        *ret = (int)number;
+        return 0;
+}
+
+static MonitorEvent classify(struct udev_device *d, PciAddress *ret_address, int *ret_group)
+{
+        const char *subsystem = strempty(udev_device_get_subsystem(d));
+        const char *sysname = strempty(udev_device_get_sysname(d));
+
+        if (streq(subsystem, "pci") && pci_address_parse(sysname, ret_address) >= 0)
+                return MONITOR_DEVICE;
+        if (streq(subsystem, "vfio") && parse_group(sysname, ret_group) >= 0)
+                return MONITOR_GROUP;
+        return MONITOR_LOST;
+}
+
+MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added)
+{
+        _cleanup_(device_unrefp) struct udev_device *d = NULL;
+        const char *action;
+
+        errno = 0;
+        d = udev_monitor_receive_device(m->monitor);
+        if (!d)
+                return errno == 0 || errno == EAGAIN || errno == EINTR ? MONITOR_NOTHING
+                                                                       : MONITOR_LOST;
+        /* All that is asked here came with the message: nothing is read from sysfs. */
+        action = strempty(udev_device_get_action(d));
+        *ret_added = streq(action, "add") || streq(action, "remove");
+        return classify(d, ret_address, ret_group);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The kernel writes, each of which may block for ever. */
+
+#include "exec/protocol.h"
+#include "sys/sysroot.h"
+
+/*
+ * Performs one checked request and fills the reply, also on failure. Returns 0 or what the reply
+ * carries as negative errno: -EINVAL for an argument that can be no name, -ENODEV if the device is
+ * gone, else the kernel's own. A state that is already as asked is success.
+ */
+int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret);
+
+/* Answers requests until the other side closes the socket: 0. -EBADMSG: it sent nonsense. */
+_must_check_ int worker_serve(const Sysroot *root, int fd);

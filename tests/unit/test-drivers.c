@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fake-tree.h"
+#include "sys/drivers.h"
+#include "sys/scan.h"
+
+#define NIC "0000:41:00.0"
+#define NIC_ALIAS "pci:v000015B3d0000101Esv000015B3sd00000058bc02sc00i00"
+#define GPU "0000:01:00.0"
+#define GPU_ALIAS "pci:v000010DEd00002684sv000010DEsd000016F3bc03sc00i00"
+#define ANY "v*d*sv*sd*bc*sc*i*"
+
+/* A host of two devices, and what the rules want of both. */
+typedef struct Host {
+        FakeTree *tree;
+        DriverDb *db;
+        Inventory *inv;
+        Target targets[2]; /* GPU, NIC */
+        OriginTable origins;
+        DriverChoice *choices;
+} Host;
+
+static Host *host_new(void)
+{
+        Host *h = g_new0(Host, 1);
+
+        h->tree = fake_new();
+        h->db = driver_db_new();
+        g_assert_nonnull(h->db);
+        fake_device(h->tree, "pci0000:00", GPU, GPU_ALIAS "\n");
+        fake_device(h->tree, "pci0000:00", NIC, NIC_ALIAS "\n");
+        return h;
+}
+
+static void host_forget(Host *h)
+{
+        if (h->choices)
+                driver_choices_free(h->choices, h->inv->n_devices);
+        h->choices = NULL;
+        inventory_free(h->inv);
+        h->inv = NULL;
+}
+
+static void host_free(Host *h)
+{
+        host_forget(h);
+        origin_table_done(&h->origins);
+        driver_db_free(h->db);
+        fake_free(h->tree);
+        g_free(h);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Host, host_free)
+
+static void aliases(Host *h, const char *text)
+{
+        fake_file(h->tree, "lib/modules/6.12.0/modules.alias", text);
+}
+
+static const DriverChoice *resolve(Host *h, size_t i)
+{
+        const Desired desired = { .targets = h->targets, .n_targets = 2 };
+
+        host_forget(h);
+        g_assert_cmpint(scan_all(&h->tree->root, &h->inv), ==, 0);
+        g_assert_cmpint(driver_choices_resolve(h->db, &h->tree->root, h->inv, &desired, &h->origins,
+                                               &h->choices),
+                        ==, 0);
+        return &h->choices[i];
+}
+
+static void remember(Host *h, const char *address, uint16_t vendor, uint16_t device,
+                     uint16_t subvendor, uint16_t subdevice, const char *topology,
+                     const char *driver)
+{
+        Origin o = {
+                .identity = { vendor, device, subvendor, subdevice, false, 0, g_strdup(topology) },
+                .driver = g_strdup(driver),
+                .intended = g_strdup("vfio-pci"),
+                .taken = true,
+        };
+
+        g_assert_cmpint(pci_address_parse(address, &o.address), ==, 0);
+        g_assert_cmpint(origin_table_put(&h->origins, &o), ==, 0);
+}
+
+static void assert_choice(const DriverChoice *c, const char *driver, const char *module)
+{
+        g_assert_cmpstr(c->driver, ==, driver);
+        g_assert_cmpstr(c->module, ==, module);
+        g_assert_cmpint(c->reason, ==, REASON_NONE);
+}
+
+static void test_fewest_wildcards_win(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        aliases(h, "# Aliases extracted from modules themselves.\n"
+                   "alias pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_core\n"
+                   "alias vfio_pci:" ANY " vfio_pci\n"
+                   "alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci\n"
+                   "alias vfio_pci:v000015B3d*sv*sd*bc*sc*i* other_vfio_pci\n");
+        h->targets[0].kind = h->targets[1].kind = TARGET_VFIO;
+        assert_choice(resolve(h, 0), "vfio-pci", "vfio_pci");
+        g_assert_false(h->choices[0].guessed);
+        assert_choice(&h->choices[1], "mlx5_vfio_pci", "mlx5_vfio_pci");
+        g_assert_true(h->choices[1].guessed);
+}
+
+static void test_first_of_equals_wins(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        aliases(h, "alias vfio_pci:" ANY " one_vfio_pci\nalias vfio_pci:" ANY " two_vfio_pci\n");
+        h->targets[0].kind = TARGET_VFIO;
+        assert_choice(resolve(h, 0), "one_vfio_pci", "one_vfio_pci");
+}
+
+static void test_loaded_module_tells_its_driver(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        aliases(h, "alias vfio_pci:" ANY " xe_vfio_pci\n");
+        fake_link(h->tree, "sys/module/xe_vfio_pci/drivers/pci:xe-vfio-pci",
+                  "../../../bus/pci/drivers/xe-vfio-pci");
+        h->targets[0].kind = TARGET_VFIO;
+        assert_choice(resolve(h, 0), "xe-vfio-pci", NULL);
+        g_assert_false(h->choices[0].guessed);
+}
+
+static void test_built_in_vfio_has_no_alias(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        fake_directory(h->tree, "sys/bus/pci/drivers/vfio-pci");
+        h->targets[0].kind = TARGET_VFIO;
+        assert_choice(resolve(h, 0), "vfio-pci", NULL);
+}
+
+static void test_no_vfio_at_all(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        h->targets[0].kind = TARGET_VFIO;
+        g_assert_cmpint(resolve(h, 0)->reason, ==, REASON_MODULE_MISSING);
+        g_assert_null(h->choices[0].driver);
+        g_assert_null(h->choices[0].module);
+}
+
+/* Kernels before 5.15 have the module, and no such aliases. */
+static void test_module_without_alias(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        fake_file(h->tree, "lib/modules/5.10.0/modules.dep",
+                  "kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/vfio.ko.xz\n");
+        h->targets[0].kind = TARGET_VFIO;
+        assert_choice(resolve(h, 0), "vfio-pci", "vfio_pci");
+}
+
+static void test_changed_file_is_read_again(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        aliases(h, "alias vfio_pci:" ANY " vfio_pci\n");
+        h->targets[1].kind = TARGET_VFIO;
+        assert_choice(resolve(h, 1), "vfio-pci", "vfio_pci");
+        aliases(h, "alias vfio_pci:" ANY " vfio_pci\n"
+                   "alias vfio_pci:v000015B3d*sv*sd*bc*sc*i* mlx5_vfio_pci\n");
+        assert_choice(resolve(h, 1), "mlx5_vfio_pci", "mlx5_vfio_pci");
+}
+
+static void test_long_lines_are_harmless(void)
+{
+        g_autoptr(Host) h = host_new();
+        g_autofree char *noise = g_strnfill(100000, 'x');
+        g_autofree char *text = g_strdup_printf("alias %s\nalias vfio_pci:" ANY " vfio_pci\n"
+                                                "alias vfio_pci:x ../bad\nalias vfio_pci:y\n",
+                                                noise);
+
+        aliases(h, text);
+        h->targets[0].kind = TARGET_VFIO;
+        assert_choice(resolve(h, 0), "vfio-pci", "vfio_pci");
+}
+
+static void test_device_on_vfio_needs_nothing(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        fake_driver(h->tree, GPU, "vfio-pci");
+        h->targets[0].kind = TARGET_VFIO;
+        assert_choice(resolve(h, 0), NULL, NULL);
+}
+
+static void test_driver_by_name(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        fake_directory(h->tree, "sys/bus/pci/drivers/nouveau");
+        fake_file(h->tree, "lib/modules/6.12.0/modules.dep",
+                  "kernel/drivers/vfio/pci/vfio-pci.ko:\nkernel/drivers/pci/pci-stub.ko:\n");
+        h->targets[0] = (Target){ .kind = TARGET_DRIVER, .driver = "nouveau" };
+        h->targets[1] = (Target){ .kind = TARGET_DRIVER, .driver = "pci-stub" };
+        assert_choice(resolve(h, 0), "nouveau", NULL);
+        assert_choice(&h->choices[1], "pci-stub", "pci_stub");
+        h->targets[0].driver = "nosuch";
+        g_assert_cmpint(resolve(h, 0)->reason, ==, REASON_MODULE_MISSING);
+}
+
+static void test_given_back_to_the_former_driver(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        fake_driver(h->tree, GPU, "vfio-pci");
+        fake_driver(h->tree, NIC, "vfio-pci");
+        fake_directory(h->tree, "sys/bus/pci/drivers/nouveau");
+        remember(h, GPU, 0x10de, 0x2684, 0x10de, 0x16f3, "pci0000:00/00.0", "nouveau");
+        remember(h, NIC, 0x15b3, 0x101e, 0x15b3, 0x0058, "pci0000:00/00.0", "mlx5_core");
+        h->targets[1].kind = TARGET_HOST;
+        assert_choice(resolve(h, 0), "nouveau", NULL);
+        assert_choice(&h->choices[1], "mlx5_core", NIC_ALIAS);
+}
+
+static void test_another_card_is_not_given_back(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        fake_driver(h->tree, GPU, "vfio-pci");
+        remember(h, GPU, 0x1002, 0x2684, 0x10de, 0x16f3, "pci0000:00/00.0", "amdgpu");
+        assert_choice(resolve(h, 0), NULL, NULL);
+}
+
+static void test_held_device_needs_nothing(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        h->targets[0] = (Target){ .kind = TARGET_VFIO, .problem = REASON_ID_MISMATCH };
+        h->targets[1] = (Target){ .kind = TARGET_DRIVER, .driver = "x", .hold = true };
+        g_assert_cmpint(resolve(h, 0)->reason, ==, REASON_NONE);
+        g_assert_cmpint(h->choices[1].reason, ==, REASON_NONE);
+}
+
+int main(int argc, char *argv[])
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/drivers/fewest-wildcards-win", test_fewest_wildcards_win);
+        g_test_add_func("/drivers/first-of-equals-wins", test_first_of_equals_wins);
+        g_test_add_func("/drivers/loaded-module-tells-its-driver",
+                        test_loaded_module_tells_its_driver);
+        g_test_add_func("/drivers/built-in-vfio-has-no-alias", test_built_in_vfio_has_no_alias);
+        g_test_add_func("/drivers/no-vfio-at-all", test_no_vfio_at_all);
+        g_test_add_func("/drivers/module-without-alias", test_module_without_alias);
+        g_test_add_func("/drivers/changed-file-is-read-again", test_changed_file_is_read_again);
+        g_test_add_func("/drivers/long-lines-are-harmless", test_long_lines_are_harmless);
+        g_test_add_func("/drivers/device-on-vfio-needs-nothing", test_device_on_vfio_needs_nothing);
+        g_test_add_func("/drivers/driver-by-name", test_driver_by_name);
+        g_test_add_func("/drivers/given-back-to-the-former-driver",
+                        test_given_back_to_the_former_driver);
+        g_test_add_func("/drivers/another-card-is-not-given-back",
+                        test_another_card_is_not_given_back);
+        g_test_add_func("/drivers/held-device-needs-nothing", test_held_device_needs_nothing);
+        return g_test_run();
+}

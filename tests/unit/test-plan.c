@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The planner: examples that an operator would recognise, and laws over random hosts. */
+
+#include "host-model.h"
+
+#include "model/status.h"
+
+typedef struct World {
+        Host host;
+        Config *config;
+        RequestTable requests;
+        OriginTable origins;
+        Inventory *inv;
+        Desired *desired;
+        DriverChoice *choices;
+        Plan *plan;
+        StatusTable *status;
+} World;
+
+static void world_forget(World *w)
+{
+        status_table_free(w->status);
+        plan_free(w->plan);
+        if (w->inv)
+                driver_choices_free(w->choices, w->inv->n_devices);
+        desired_free(w->desired);
+        inventory_free(w->inv);
+        w->status = NULL;
+        w->plan = NULL;
+        w->choices = NULL;
+        w->desired = NULL;
+        w->inv = NULL;
+}
+
+static void world_done(World *w)
+{
+        world_forget(w);
+        config_free(w->config);
+        request_table_done(&w->requests);
+        origin_table_done(&w->origins);
+}
+
+static void world_plan(World *w)
+{
+        world_forget(w);
+        w->inv = host_inventory(&w->host);
+        g_assert_cmpint(desired_compute(w->config, &w->requests, &w->origins, w->inv, &w->desired),
+                        ==, 0);
+        w->choices = host_choices(w->inv, w->desired, &w->origins);
+        g_assert_cmpint(plan_compute(w->inv, w->desired, w->choices, &w->origins, &w->plan), ==, 0);
+        g_assert_cmpint(status_compute(w->inv, w->desired, w->plan, false, NULL, NULL, &w->status),
+                        ==, 0);
+}
+
+/* All units, as the daemon would carry them out when nothing goes wrong. */
+static void world_run(World *w)
+{
+        for (size_t i = 0; i < w->plan->n_units; i++) {
+                const Unit *u = &w->plan->units[i];
+
+                host_record(&w->host, u, &w->origins);
+                for (size_t k = 0; k < u->n_steps; k++)
+                        g_assert_cmpint(host_step(&w->host, &u->steps[k]), ==, 0);
+                for (size_t k = 0; k < u->n_members && u->restore && u->n_steps > 0; k++)
+                        origin_table_remove(&w->origins, &u->members[k]);
+        }
+}
+
+/* The group behind a PCIe-PCI bridge, a two-function NIC, an NVMe drive and the host bridge. */
+static void world_init(World *w)
+{
+        *w = (World){ .config = config_new() };
+        w->host.iommu = true;
+        host_add(&w->host, "0000:00:00.0", "8086:29c0", 0x060000, 0, NULL);
+        host_add(&w->host, "0000:04:00.0", "1b36:000e", 0x060400, 13, NULL);
+        host_add(&w->host, "0000:05:01.0", "8086:100e", 0x020000, 13, "e1000");
+        host_add(&w->host, "0000:05:02.0", "1234:11e8", 0x00ff00, 13, NULL);
+        host_add(&w->host, "0000:05:03.0", "1b36:0005", 0x00ff00, 13, NULL);
+        host_add(&w->host, "0000:06:00.0", "8086:10d3", 0x020000, 14, "e1000e");
+        host_add(&w->host, "0000:06:00.1", "8086:10d3", 0x020000, 14, "e1000e");
+        host_add(&w->host, "0000:07:00.0", "1b36:0010", 0x010802, 15, "nvme");
+}
+
+static void world_rule(World *w, MatchKey key, const char *pattern, TargetKind target)
+{
+        char *name = g_strdup_printf("%02zu-rule.conf", w->config->n_rules);
+
+        g_assert_cmpint(config_add_rule(w->config, make_rule(name, key, pattern, target)), ==, 0);
+        g_free(name);
+}
+
+static DeviceStatus world_status(const World *w, const char *address)
+{
+        const DeviceStatus *s;
+        PciAddress a;
+
+        g_assert_cmpint(pci_address_parse(address, &a), ==, 0);
+        s = status_find(w->status, &a);
+        g_assert_nonnull(s);
+        return *s;
+}
+
+static const char *world_driver(World *w, const char *address)
+{
+        PciAddress a;
+
+        g_assert_cmpint(pci_address_parse(address, &a), ==, 0);
+        return host_find(&w->host, &a)->driver;
+}
+
+static void test_one_member_moves_its_whole_group(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:05:02.0", TARGET_VFIO);
+        world_plan(&w);
+        g_assert_cmpuint(w.plan->n_units, ==, 1);
+        g_assert_cmpuint(w.plan->units[0].n_steps, ==, 3 + 1 + 3);
+        world_run(&w);
+        world_plan(&w);
+        g_assert_cmpuint(w.plan->n_units, ==, 0);
+        g_assert_cmpstr(world_driver(&w, "05:01.0"), ==, "vfio-pci");
+        g_assert_cmpstr(world_driver(&w, "05:03.0"), ==, "vfio-pci");
+        g_assert_cmpstr(world_driver(&w, "04:00.0"), ==, "");
+        g_assert_cmpint(world_status(&w, "05:01.0").state, ==, STATE_READY);
+        g_assert_cmpint(world_status(&w, "04:00.0").state, ==, STATE_UNMANAGED);
+        world_done(&w);
+}
+
+static void test_unbinds_come_before_binds(void)
+{
+        bool bound = false;
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.0", TARGET_VFIO);
+        world_plan(&w);
+        for (size_t i = 0; i < w.plan->units[0].n_steps; i++) {
+                StepKind kind = w.plan->units[0].steps[i].kind;
+
+                g_assert_false(kind == STEP_UNBIND && bound);
+                bound = bound || kind == STEP_BIND;
+        }
+        g_assert_true(bound);
+        world_done(&w);
+}
+
+static void test_removed_file_gives_back_what_was_there(void)
+{
+        World w;
+        Host before;
+
+        world_init(&w);
+        before = w.host;
+        world_rule(&w, MATCH_ADDRESS, "0000:05:02.0", TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        config_free(w.config);
+        w.config = config_new();
+        world_plan(&w);
+        g_assert_true(w.plan->units[0].restore);
+        world_run(&w);
+        g_assert_true(host_equal(&w.host, &before));
+        world_plan(&w);
+        g_assert_cmpuint(w.plan->n_units, ==, 0);
+        g_assert_cmpint(world_status(&w, "05:01.0").state, ==, STATE_UNMANAGED);
+        world_done(&w);
+}
+
+static void test_what_others_bound_is_not_given_back(void)
+{
+        World w;
+
+        world_init(&w);
+        g_strlcpy(host_find(&w.host, &w.host.devices[7].address)->driver, "vfio-pci", 32);
+        world_plan(&w);
+        g_assert_cmpuint(w.plan->n_units, ==, 0);
+        world_done(&w);
+}
+
+static void test_strict_refuses_foreign_members(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.0", TARGET_VFIO);
+        w.config->rules[0]->group_policy = GROUP_STRICT;
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "06:00.0").reason, ==, REASON_GROUP_FOREIGN_MEMBER);
+        w.config->rules[0]->accept = hazard_bit(REASON_GROUP_FOREIGN_MEMBER);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), >, 0);
+        world_done(&w);
+}
+
+static void test_another_card_is_not_touched(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_VFIO);
+        g_assert_cmpint(strv_extend(&w.config->rules[0]->match.patterns[MATCH_ID], "10de:2684"), ==,
+                        0);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "07:00.0").state, ==, STATE_BLOCKED);
+        g_assert_cmpint(world_status(&w, "07:00.0").reason, ==, REASON_ID_MISMATCH);
+        world_done(&w);
+}
+
+static void test_expect_counts(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ID, "8086:10d3", TARGET_VFIO);
+        w.config->rules[0]->match.expect = 1;
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "06:00.1").reason, ==, REASON_EXPECT_MISMATCH);
+        w.config->rules[0]->match.expect = 2;
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), >, 0);
+        world_done(&w);
+}
+
+static void test_without_iommu_nothing_is_taken(void)
+{
+        World w;
+
+        world_init(&w);
+        w.host.iommu = false;
+        for (size_t i = 0; i < w.host.n; i++)
+                w.host.devices[i].group = -1;
+        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_VFIO);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "07:00.0").reason, ==, REASON_IOMMU_OFF);
+        world_done(&w);
+}
+
+static void test_bridges_are_never_taken(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:0[04]:00.0", TARGET_VFIO);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "00:00.0").reason, ==, REASON_BRIDGE);
+        g_assert_cmpint(world_status(&w, "04:00.0").reason, ==, REASON_BRIDGE);
+        world_done(&w);
+}
+
+static void test_host_driver_in_a_vfio_group_is_refused(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.0", TARGET_VFIO);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.1", TARGET_HOST);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "06:00.0").reason, ==, REASON_GROUP_NOT_VIABLE);
+        world_done(&w);
+}
+
+static void test_boot_display_needs_acceptance(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_VFIO);
+        world_plan(&w);
+        w.inv->devices[inventory_index(w.inv, &w.host.devices[7].address)]->boot_vga = true;
+        plan_free(w.plan);
+        g_assert_cmpint(plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.plan), ==, 0);
+        g_assert_cmpint(w.plan->units[0].refusals[0].reason, ==, REASON_BOOT_DISPLAY);
+        world_done(&w);
+}
+
+static void test_none_takes_the_driver_away(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_NONE);
+        world_plan(&w);
+        world_run(&w);
+        g_assert_cmpstr(world_driver(&w, "07:00.0"), ==, "");
+        world_plan(&w);
+        g_assert_cmpint(world_status(&w, "07:00.0").state, ==, STATE_READY);
+        world_done(&w);
+}
+
+static void test_broken_file_leaves_its_devices(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        w.origins.origins[0].rule = strdup("00-rule.conf");
+        config_free(w.config);
+        w.config = config_new();
+        g_assert_cmpint(strv_extend(&w.config->broken, "00-rule.conf"), ==, 0);
+        world_plan(&w);
+        g_assert_cmpuint(w.plan->n_units, ==, 0);
+        g_assert_cmpstr(world_driver(&w, "07:00.0"), ==, "vfio-pci");
+        world_done(&w);
+}
+
+static void test_request_goes_before_files_and_knows_its_card(void)
+{
+        Request r = { .target = TARGET_VFIO, .vendor = 0x8086, .device = 0x10d3 };
+        World w;
+
+        world_init(&w);
+        g_assert_cmpint(pci_address_parse("06:00.0", &r.address), ==, 0);
+        g_assert_cmpint(request_table_put(&w.requests, &r), ==, 0);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), >, 0);
+        host_find(&w.host, &r.address)->device = 0x1533;
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        world_done(&w);
+}
+
+/* A host of random groups, drivers and leftovers; files that match some of it. */
+static void random_world(World *w, GRand *rand)
+{
+        static const char *const natives[] = { NULL, "e1000", "nvme", "igb" };
+        int n = g_rand_int_range(rand, 1, 24);
+
+        *w = (World){ .config = config_new() };
+        w->host.iommu = g_rand_int_range(rand, 0, 8) > 0;
+        for (int i = 0; i < n; i++) {
+                char *address = g_strdup_printf("0000:%02x:%02x.%x", i / 6, i % 6, 0);
+                uint32_t class = g_rand_int_range(rand, 0, 6) == 0 ? 0x060400 : 0x020000;
+                HostDevice *d;
+
+                d = host_add(&w->host, address, g_rand_boolean(rand) ? "8086:0001" : "1234:0002",
+                             class, g_rand_int_range(rand, -1, 6),
+                             class == 0x060400 ? NULL : natives[g_rand_int_range(rand, 0, 4)]);
+                if (g_rand_int_range(rand, 0, 4) == 0)
+                        d->driver[0] = 0;
+                if (g_rand_int_range(rand, 0, 6) == 0)
+                        g_strlcpy(d->override, "vfio-pci", sizeof(d->override));
+                g_free(address);
+        }
+        for (int i = g_rand_int_range(rand, 0, 5); i > 0; i--) {
+                char *pattern = g_strdup_printf("0000:%02x:%02x.*", g_rand_int_range(rand, 0, 4),
+                                                g_rand_int_range(rand, 0, 6));
+                static const TargetKind kinds[] = { TARGET_VFIO, TARGET_VFIO, TARGET_NONE,
+                                                    TARGET_HOST };
+
+                world_rule(w, MATCH_ADDRESS, pattern, kinds[g_rand_int_range(rand, 0, 4)]);
+                w->config->rules[w->config->n_rules - 1]->group_policy =
+                        g_rand_boolean(rand) ? GROUP_STRICT : GROUP_WHOLE;
+                g_free(pattern);
+        }
+}
+
+static void law_refused_units_have_no_steps(const World *w)
+{
+        for (size_t i = 0; i < w->plan->n_units; i++)
+                g_assert_true(w->plan->units[i].n_refusals == 0 || w->plan->units[i].n_steps == 0);
+}
+
+static void law_steps_touch_only_what_is_named(const World *w)
+{
+        for (size_t i = 0; i < w->plan->n_units; i++)
+                for (size_t k = 0; k < w->plan->units[i].n_steps; k++) {
+                        const PciAddress *a = &w->plan->units[i].steps[k].address;
+                        const Target *t = &w->desired->targets[inventory_index(w->inv, a)];
+                        const Origin *o = origin_table_find(&w->origins, a);
+
+                        g_assert_true(t->matched || t->implied || (o && o->taken));
+                        g_assert_false(device_is_bridge(inventory_find(w->inv, a)));
+                }
+}
+
+static void law_size_is_linear(const World *w)
+{
+        g_assert_cmpuint(plan_count_steps(w->plan), <=, 6 * w->inv->n_devices);
+}
+
+static void law_every_prefix_rolls_back(World *w)
+{
+        for (size_t i = 0; i < w->plan->n_units; i++) {
+                const Unit *u = &w->plan->units[i];
+
+                for (size_t n = 0; n <= u->n_steps && !u->restore; n++) {
+                        bool *done = g_new0(bool, u->n_steps + 1);
+                        OriginTable before = { 0 };
+                        Host host = w->host;
+                        Unit undo;
+
+                        host_record(&host, u, &before);
+                        for (size_t k = 0; k < n; k++) {
+                                g_assert_cmpint(host_step(&host, &u->steps[k]), ==, 0);
+                                done[k] = true;
+                        }
+                        g_assert_cmpint(plan_undo(u, done, &before, &undo), ==, 0);
+                        for (size_t k = 0; k < undo.n_steps; k++)
+                                g_assert_cmpint(host_step(&host, &undo.steps[k]), ==, 0);
+                        g_assert_true(host_equal(&host, &w->host));
+                        unit_done(&undo);
+                        origin_table_done(&before);
+                        g_free(done);
+                }
+        }
+}
+
+static void law_applied_plan_leaves_nothing_to_do(World *w)
+{
+        world_run(w);
+        world_plan(w);
+        g_assert_cmpuint(plan_count_steps(w->plan), ==, 0);
+}
+
+static bool has_host_rule(const World *w)
+{
+        for (size_t i = 0; i < w->config->n_rules; i++)
+                if (w->config->rules[i]->target == TARGET_HOST)
+                        return true;
+        return false;
+}
+
+static void law_units_are_independent(World *w)
+{
+        for (size_t i = 0; i < w->plan->n_units; i++) {
+                World other = *w;
+                const Unit *u = &w->plan->units[i], *found;
+
+                other.inv = NULL;
+                other.desired = NULL;
+                other.choices = NULL;
+                other.plan = NULL;
+                other.status = NULL;
+                other.host.n = 0;
+                for (size_t k = 0; k < w->host.n; k++)
+                        if (w->host.devices[k].group == u->group)
+                                other.host.devices[other.host.n++] = w->host.devices[k];
+                world_plan(&other);
+                found = plan_find_unit(other.plan, &u->members[0]);
+                g_assert_nonnull(found);
+                g_assert_cmpuint(found->n_steps, ==, u->n_steps);
+                g_assert_cmpuint(found->n_refusals, ==, u->n_refusals);
+                world_forget(&other);
+        }
+}
+
+static void test_laws_over_random_hosts(void)
+{
+        guint32 seed = g_test_rand_int();
+        GRand *rand = g_rand_new_with_seed(seed);
+
+        g_test_message("seed %u", seed);
+        for (int i = 0; i < 2000; i++) {
+                World w;
+                Host start;
+                bool exact;
+
+                random_world(&w, rand);
+                start = w.host;
+                exact = !has_host_rule(&w);
+                world_plan(&w);
+                law_refused_units_have_no_steps(&w);
+                law_steps_touch_only_what_is_named(&w);
+                law_size_is_linear(&w);
+                law_units_are_independent(&w);
+                law_every_prefix_rolls_back(&w);
+                law_applied_plan_leaves_nothing_to_do(&w);
+                config_free(w.config);
+                w.config = config_new();
+                world_plan(&w);
+                law_steps_touch_only_what_is_named(&w);
+                law_applied_plan_leaves_nothing_to_do(&w);
+                g_assert_true(!exact || host_equal(&w.host, &start));
+                world_done(&w);
+        }
+        g_rand_free(rand);
+}
+
+static void test_back_off_doubles_and_ends(void)
+{
+        Track t = { 0 };
+
+        track_failed(&t, REASON_DRIVER_REJECTED, NULL, 0, 10 * USEC_PER_SEC);
+        g_assert_cmpuint(t.retry_usec, ==, USEC_PER_SEC);
+        track_failed(&t, REASON_DRIVER_REJECTED, NULL, 0, 10 * USEC_PER_SEC);
+        g_assert_cmpuint(t.retry_usec, ==, 2 * USEC_PER_SEC);
+        for (int i = 0; i < 80; i++)
+                track_failed(&t, REASON_DRIVER_REJECTED, NULL, 0, 10 * USEC_PER_SEC);
+        g_assert_cmpuint(t.retry_usec, ==, 10 * USEC_PER_SEC);
+        track_succeeded(&t);
+        g_assert_cmpuint(t.retry_usec, ==, 0);
+        track_done(&t);
+}
+
+static void test_repeated_drift_is_contended(void)
+{
+        Track t = { 0 };
+
+        for (unsigned i = 1; i <= 4; i++) {
+                track_observe(&t, true, i * USEC_PER_SEC);
+                track_observe(&t, false, i * USEC_PER_SEC);
+                g_assert_false(t.contended);
+        }
+        track_observe(&t, true, 300 * USEC_PER_SEC);
+        track_observe(&t, false, 300 * USEC_PER_SEC);
+        g_assert_false(t.contended);
+        for (unsigned i = 1; i <= 4; i++) {
+                track_observe(&t, true, (300 + i) * USEC_PER_SEC);
+                track_observe(&t, false, (300 + i) * USEC_PER_SEC);
+        }
+        g_assert_true(t.contended);
+        track_reset(&t);
+        g_assert_false(t.contended);
+        track_done(&t);
+}
+
+static void test_addresses(void)
+{
+        static const char *const bad[] = { "",         "0",       "00:00",       "00:00.8",
+                                           "0:00.0",   "00:20.0", "00000:00.0",  "000:00:00.0",
+                                           "00:00.0 ", "zz:00.0", "0000:00:00.", "0000:00:00.00" };
+        PciAddress a, b;
+
+        g_assert_cmpint(pci_address_parse("41:00.0", &a), ==, 0);
+        g_assert_cmpint(pci_address_parse("0000:41:00.0", &b), ==, 0);
+        g_assert_true(pci_address_equal(&a, &b));
+        g_assert_cmpint(pci_address_parse("10000:E1:1F.7", &a), ==, 0);
+        g_assert_cmpstr(PCI_ADDRESS_STR(&a), ==, "10000:e1:1f.7");
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                g_assert_cmpint(pci_address_parse(bad[i], &a), ==, -EINVAL);
+}
+
+static void test_tables_go_both_ways(void)
+{
+        for (int i = REASON_NONE + 1; i < _REASON_MAX; i++) {
+                g_assert_cmpint(reason_from_string(reason_to_string((Reason)i)), ==, i);
+                g_assert_true(reason_row((Reason)i)->sentence[0] &&
+                              reason_row((Reason)i)->remedy[0]);
+        }
+        for (int i = 0; i < _DEVICE_STATE_MAX; i++)
+                g_assert_cmpint(device_state_from_string(device_state_to_string((DeviceState)i)),
+                                ==, i);
+        for (int i = 0; i < _STEP_KIND_MAX; i++)
+                g_assert_cmpint(step_kind_from_string(step_kind_to_string((StepKind)i)), ==, i);
+        for (int i = 0; i < _MATCH_KEY_MAX; i++)
+                g_assert_cmpint(match_key_from_string(match_key_to_string((MatchKey)i)), ==, i);
+}
+
+static void test_requests_round_trip(void)
+{
+        RequestTable t = { 0 }, copy = { 0 };
+        _cleanup_free_ char *text = NULL, *again = NULL;
+        Request r = { .vendor = 0x8086, .device = 1, .target = TARGET_DRIVER };
+
+        r.driver = (char *)"vfio-pci";
+        r.accept = hazard_bit(REASON_BOOT_DISPLAY);
+        g_assert_cmpint(request_table_put(&t, &r), ==, 0);
+        r.address.bus = 3;
+        r.release = true;
+        g_assert_cmpint(request_table_put(&t, &r), ==, 0);
+        g_assert_cmpint(request_table_format(&t, &text), ==, 0);
+        g_assert_cmpint(request_table_parse(text, &copy), ==, 0);
+        g_assert_cmpuint(copy.n_requests, ==, 2);
+        g_assert_true(copy.requests[1].release);
+        g_assert_cmpstr(copy.requests[0].driver, ==, "vfio-pci");
+        g_assert_cmpint(request_table_parse("0000:00:00.0 8086:0001 bind vfio 0\nrubbish", &copy),
+                        ==, -EBADMSG);
+        request_table_done(&t);
+        request_table_done(&copy);
+}
+
+int main(int argc, char *argv[])
+{
+        g_test_init(&argc, &argv, NULL);
+#define TEST(name) g_test_add_func("/plan/" #name, test_##name)
+        TEST(one_member_moves_its_whole_group);
+        TEST(unbinds_come_before_binds);
+        TEST(removed_file_gives_back_what_was_there);
+        TEST(what_others_bound_is_not_given_back);
+        TEST(strict_refuses_foreign_members);
+        TEST(another_card_is_not_touched);
+        TEST(expect_counts);
+        TEST(without_iommu_nothing_is_taken);
+        TEST(bridges_are_never_taken);
+        TEST(host_driver_in_a_vfio_group_is_refused);
+        TEST(boot_display_needs_acceptance);
+        TEST(none_takes_the_driver_away);
+        TEST(broken_file_leaves_its_devices);
+        TEST(request_goes_before_files_and_knows_its_card);
+        TEST(laws_over_random_hosts);
+        TEST(back_off_doubles_and_ends);
+        TEST(repeated_drift_is_contended);
+        TEST(addresses);
+        TEST(tables_go_both_ways);
+        TEST(requests_round_trip);
+        return g_test_run();
+}

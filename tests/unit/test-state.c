@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fake-tree.h"
+#include "sys/state.h"
+
+#define BOOT "0123456789abcdef0123456789abcdef"
+#define OTHER_BOOT "fedcba9876543210fedcba9876543210"
+
+static Origin example(const char *address)
+{
+        Origin o = {
+                .identity = {
+                        .vendor = 0x10de,
+                        .device = 0x2684,
+                        .subvendor = 0x10de,
+                        .subdevice = 0x16f3,
+                        .has_serial = true,
+                        .serial = UINT64_C(0x001b21ffff000001),
+                        .topology = g_strdup("pci0000:00/1c.4/00.0"),
+                },
+                .driver = g_strdup("nvidia"),
+                .intended = g_strdup("vfio-pci"),
+                .rule = g_strdup("10-a name, 100%\twide.conf"),
+                .has_mac = true,
+                .mac = { 2, 0, 0, 0, 0, 0xff },
+                .taken = true,
+        };
+
+        g_assert_cmpint(pci_address_parse(address, &o.address), ==, 0);
+        return o;
+}
+
+static void put(OriginTable *t, Origin o)
+{
+        g_assert_cmpint(origin_table_put(t, &o), ==, 0);
+}
+
+static void assert_same(const Origin *a, const Origin *b)
+{
+        g_assert_true(pci_address_equal(&a->address, &b->address));
+        g_assert_cmphex(a->identity.vendor, ==, b->identity.vendor);
+        g_assert_cmphex(a->identity.device, ==, b->identity.device);
+        g_assert_cmphex(a->identity.subvendor, ==, b->identity.subvendor);
+        g_assert_cmphex(a->identity.subdevice, ==, b->identity.subdevice);
+        g_assert_cmpint(a->identity.has_serial, ==, b->identity.has_serial);
+        g_assert_cmphex(a->identity.serial, ==, b->identity.serial);
+        g_assert_cmpstr(a->identity.topology, ==, b->identity.topology);
+        g_assert_cmpstr(a->driver, ==, b->driver);
+        g_assert_cmpstr(a->override, ==, b->override);
+        g_assert_cmpstr(a->intended, ==, b->intended);
+        g_assert_cmpstr(a->rule, ==, b->rule);
+        g_assert_cmpint(a->has_mac, ==, b->has_mac);
+        g_assert_cmpmem(a->mac, 6, b->mac, 6);
+        g_assert_cmpint(a->taken, ==, b->taken);
+}
+
+static OriginTable two_origins(void)
+{
+        OriginTable t = { 0 };
+        Origin bare = { .intended = g_strdup(""), .override = g_strdup("pci-stub") };
+
+        g_assert_cmpint(pci_address_parse("10000:e1:1f.7", &bare.address), ==, 0);
+        put(&t, example("0000:41:00.0"));
+        put(&t, bare);
+        return t;
+}
+
+static void test_round_trip(void)
+{
+        _cleanup_(origin_table_done) OriginTable t = two_origins(), back = { 0 };
+        _cleanup_free_ char *text = NULL;
+
+        g_assert_cmpint(state_format(BOOT, &t, &text), ==, 0);
+        g_assert_cmpint(state_parse(text, strlen(text), BOOT, &back, NULL), ==, 0);
+        g_assert_cmpuint(back.n_origins, ==, 2);
+        assert_same(&t.origins[0], &back.origins[0]);
+        assert_same(&t.origins[1], &back.origins[1]);
+}
+
+static void test_another_boot_took_nothing(void)
+{
+        _cleanup_(origin_table_done) OriginTable t = two_origins(), back = { 0 };
+        _cleanup_free_ char *text = NULL;
+
+        g_assert_cmpint(state_format(BOOT, &t, &text), ==, 0);
+        g_assert_cmpint(state_parse(text, strlen(text), OTHER_BOOT, &back, NULL), ==, 0);
+        g_assert_cmpuint(back.n_origins, ==, 2);
+        g_assert_false(back.origins[0].taken);
+        g_assert_cmpstr(back.origins[0].driver, ==, "nvidia");
+}
+
+/* No damage of one byte and no cut goes unseen. */
+static void test_any_damage_is_seen(void)
+{
+        _cleanup_(origin_table_done) OriginTable t = two_origins();
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        g_assert_cmpint(state_format(BOOT, &t, &text), ==, 0);
+        size = strlen(text);
+        for (size_t i = 0; i < size; i++) {
+                _cleanup_(origin_table_done) OriginTable back = { 0 };
+                char saved = text[i];
+
+                text[i] ^= 1;
+                g_assert_cmpint(state_parse(text, size, BOOT, &back, NULL), <, 0);
+                text[i] = saved;
+                g_assert_cmpint(state_parse(text, i, BOOT, &back, NULL), ==, -EBADMSG);
+                g_assert_cmpuint(back.n_origins, ==, 0);
+        }
+}
+
+static uint64_t sum(const char *text)
+{
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+        for (; *text; text++)
+                hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+        return hash;
+}
+
+/* The verdict over a file whose checksum is right. */
+static int parse_body(const char *body, OriginTable *ret, char **ret_error)
+{
+        g_autofree char *text =
+                g_strdup_printf("%schecksum %016llx\n", body, (unsigned long long)sum(body));
+
+        return state_parse(text, strlen(text), BOOT, ret, ret_error);
+}
+
+static void test_bad_lines_are_told(void)
+{
+        static const char *const lines[] = {
+                "origin id=10de:2684\n",
+                "origin address=41:00 id=10de:2684\n",
+                "origin address=0000:41:00.0 id=10de\n",
+                "origin address=0000:41:00.0 driver=../../x\n",
+                "origin address=0000:41:00.0 rule=a%zz\n",
+                "origin address=0000:41:00.0 rule=a%00\n",
+                "origin address=0000:41:00.0 word\n",
+                "origin address=0000:41:00.0\norigin address=0000:41:00.0\n",
+                "device address=0000:41:00.0\n",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                g_autofree char *body =
+                        g_strdup_printf("vfiod-state 1\nboot " BOOT "\n%s", lines[i]);
+                _cleanup_(origin_table_done) OriginTable t = { 0 };
+                _cleanup_free_ char *error = NULL;
+
+                g_assert_cmpint(parse_body(body, &t, &error), ==, -EBADMSG);
+                g_assert_nonnull(strstr(error, "line "));
+        }
+}
+
+static void test_unknown_keys_are_skipped(void)
+{
+        _cleanup_(origin_table_done) OriginTable t = { 0 };
+
+        g_assert_cmpint(parse_body("vfiod-state 1\nboot " BOOT "\n"
+                                   "origin address=0000:41:00.0 colour=green taken=1\n",
+                                   &t, NULL),
+                        ==, 0);
+        g_assert_true(t.origins[0].taken);
+}
+
+static void test_saved_is_loaded(void)
+{
+        g_autoptr(FakeTree) tree = fake_new();
+        _cleanup_(origin_table_done) OriginTable t = two_origins(), back = { 0 };
+
+        g_assert_cmpint(state_save(&tree->root, BOOT, &t), ==, -ENOENT);
+        g_assert_cmpint(state_load(&tree->root, BOOT, &back, NULL), ==, 0);
+        g_assert_cmpuint(back.n_origins, ==, 0);
+        fake_directory(tree, "var/lib/vfiod");
+        g_assert_cmpint(state_save(&tree->root, BOOT, &t), ==, 0);
+        g_assert_cmpint(state_load(&tree->root, BOOT, &back, NULL), ==, 0);
+        g_assert_cmpuint(back.n_origins, ==, 2);
+        assert_same(&t.origins[0], &back.origins[0]);
+}
+
+static void assert_set_aside(const char *text, int expected, const char *where)
+{
+        g_autoptr(FakeTree) tree = fake_new();
+        _cleanup_(origin_table_done) OriginTable t = { 0 };
+        _cleanup_free_ char *error = NULL;
+        g_autofree char *kept = NULL;
+
+        fake_file(tree, "var/lib/vfiod/state", text);
+        g_assert_cmpint(state_load(&tree->root, BOOT, &t, &error), ==, expected);
+        g_assert_cmpuint(t.n_origins, ==, 0);
+        g_assert_nonnull(strstr(error, where));
+        kept = fake_read(tree, where);
+        g_assert_cmpstr(kept, ==, text);
+        g_assert_cmpint(state_load(&tree->root, BOOT, &t, NULL), ==, 0);
+}
+
+static void test_broken_file_is_kept_aside(void)
+{
+        assert_set_aside("", -EBADMSG, "var/lib/vfiod/state.broken");
+        assert_set_aside("vfiod-state 1\nboot x\n", -EBADMSG, "var/lib/vfiod/state.broken");
+        assert_set_aside("\xff\xfe", -EBADMSG, "var/lib/vfiod/state.broken");
+}
+
+static void test_newer_file_is_kept_aside(void)
+{
+        assert_set_aside("vfiod-state 2\nanything\n", -EPROTONOSUPPORT,
+                         "var/lib/vfiod/state.newer");
+}
+
+static void test_requests_last_one_boot(void)
+{
+        g_autoptr(FakeTree) tree = fake_new();
+        _cleanup_(request_table_done) RequestTable t = { 0 }, same = { 0 }, other = { 0 };
+        const Request q = { .address = { .bus = 0x41 },
+                            .target = TARGET_DRIVER,
+                            .driver = (char *)"vfio-pci",
+                            .accept = hazard_bit(REASON_BOOT_DISPLAY) };
+
+        g_assert_cmpint(request_table_put(&t, &q), ==, 0);
+        g_assert_cmpint(requests_load(&tree->root, BOOT, &same), ==, 0);
+        g_assert_cmpuint(same.n_requests, ==, 0);
+        fake_directory(tree, "run/vfiod");
+        g_assert_cmpint(requests_save(&tree->root, BOOT, &t), ==, 0);
+        g_assert_cmpint(requests_load(&tree->root, BOOT, &same), ==, 0);
+        g_assert_cmpuint(same.n_requests, ==, 1);
+        g_assert_cmpint(same.requests[0].target, ==, t.requests[0].target);
+        g_assert_cmphex(same.requests[0].accept, ==, q.accept);
+        g_assert_cmpint(requests_load(&tree->root, OTHER_BOOT, &other), ==, 0);
+        g_assert_cmpuint(other.n_requests, ==, 0);
+}
+
+static void test_broken_requests_are_refused(void)
+{
+        static const char *const texts[] = {
+                "",
+                "garbage\n",
+                "vfiod-requests 1 " BOOT,
+                "vfiod-requests 1 " BOOT "\n0000:41:00.0 dance\n",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                g_autoptr(FakeTree) tree = fake_new();
+                RequestTable t = { 0 };
+
+                fake_file(tree, "run/vfiod/requests", texts[i]);
+                g_assert_cmpint(requests_load(&tree->root, BOOT, &t), ==, -EBADMSG);
+        }
+}
+
+static void test_boot_id(void)
+{
+        g_autoptr(FakeTree) tree = fake_new();
+        char id[BOOT_ID_SIZE] = "";
+
+        g_assert_cmpint(boot_id_read(&tree->root, id), ==, 0);
+        g_assert_cmpstr(id, ==, "00000000000000000000000000000000");
+        fake_file(tree, "proc/sys/kernel/random/boot_id", "01234567-89ab-cdef-0123-456789abcdef\n");
+        g_assert_cmpint(boot_id_read(&tree->root, id), ==, 0);
+        g_assert_cmpstr(id, ==, BOOT);
+        fake_file(tree, "proc/sys/kernel/random/boot_id", "01234567\n");
+        g_assert_cmpint(boot_id_read(&tree->root, id), ==, -EBADMSG);
+}
+
+int main(int argc, char *argv[])
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/state/round-trip", test_round_trip);
+        g_test_add_func("/state/another-boot-took-nothing", test_another_boot_took_nothing);
+        g_test_add_func("/state/any-damage-is-seen", test_any_damage_is_seen);
+        g_test_add_func("/state/bad-lines-are-told", test_bad_lines_are_told);
+        g_test_add_func("/state/unknown-keys-are-skipped", test_unknown_keys_are_skipped);
+        g_test_add_func("/state/saved-is-loaded", test_saved_is_loaded);
+        g_test_add_func("/state/broken-file-is-kept-aside", test_broken_file_is_kept_aside);
+        g_test_add_func("/state/newer-file-is-kept-aside", test_newer_file_is_kept_aside);
+        g_test_add_func("/state/requests-last-one-boot", test_requests_last_one_boot);
+        g_test_add_func("/state/broken-requests-are-refused", test_broken_requests_are_refused);
+        g_test_add_func("/state/boot-id", test_boot_id);
+        return g_test_run();
+}

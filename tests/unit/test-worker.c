@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fake-tree.h"
+#include "worker/steps.h"
+
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define NIC "0000:41:00.0"
+#define NIC_ALIAS "pci:v00008086d000010C9sv00008086sd0000A03Cbc02sc00i00\n"
+
+static WorkerRequest request(WorkerVerb verb, const char *argument)
+{
+        WorkerRequest q;
+
+        memset(&q, 0, sizeof(q));
+        q.version = WORKER_PROTOCOL_VERSION;
+        q.verb = verb;
+        q.id = 42;
+        q.address.bus = 0x41;
+        q.uid = q.gid = q.mode = UINT32_MAX;
+        if (argument)
+                g_strlcpy(q.argument, argument, sizeof(q.argument));
+        return q;
+}
+
+static int run(const FakeTree *t, WorkerVerb verb, const char *argument, WorkerReply *reply)
+{
+        const WorkerRequest q = request(verb, argument);
+        WorkerReply p;
+        int r;
+
+        r = step_run(&t->root, &q, &p);
+        g_assert_cmpint(p.error, ==, -r);
+        g_assert_cmpuint(p.id, ==, 42);
+        g_assert_cmpint(worker_reply_check(&p, sizeof(p)), ==, 0);
+        if (reply)
+                *reply = p;
+        return r;
+}
+
+static FakeTree *host_with_nic(void)
+{
+        FakeTree *t = fake_new();
+
+        fake_device(t, "pci0000:00", NIC, NIC_ALIAS);
+        fake_file(t, "sys/bus/pci/drivers_probe", "");
+        fake_file(t, "sys/bus/pci/drivers/igb/bind", "");
+        fake_file(t, "sys/bus/pci/drivers/igb/unbind", "");
+        return t;
+}
+
+static void assert_content(const FakeTree *t, const char *path, const char *expected)
+{
+        g_autofree char *text = fake_read(t, path);
+
+        g_assert_cmpstr(text, ==, expected);
+}
+
+#define OVERRIDE "sys/bus/pci/devices/" NIC "/driver_override"
+
+static void test_override(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+        WorkerReply p;
+
+        fake_file(t, OVERRIDE, "");
+        g_assert_cmpint(run(t, WORKER_SET_OVERRIDE, "vfio-pci", NULL), ==, 0);
+        assert_content(t, OVERRIDE, "vfio-pci\n");
+        g_assert_cmpint(run(t, WORKER_INSPECT, NULL, &p), ==, 0);
+        g_assert_cmpstr(p.text, ==, "vfio-pci");
+        g_assert_false(p.has_serial);
+        fake_file(t, OVERRIDE, "");
+        g_assert_cmpint(run(t, WORKER_CLEAR_OVERRIDE, NULL, NULL), ==, 0);
+        assert_content(t, OVERRIDE, "\n");
+}
+
+static void test_bad_names_are_refused(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+        static const char *const names[] = {
+                "",        ".",
+                "..",      "../../../x",
+                "a/b",     "a b",
+                "igb\n",   "(null)",
+                ".hidden", "0123456789012345678901234567890123456789012345678901234567890123",
+        };
+        static const WorkerVerb verbs[] = { WORKER_SET_OVERRIDE, WORKER_UNBIND, WORKER_BIND,
+                                            WORKER_LOAD_MODULE };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                for (size_t k = 0; k < ELEMENTSOF(verbs); k++)
+                        g_assert_cmpint(run(t, verbs[k], names[i], NULL), ==, -EINVAL);
+        assert_content(t, OVERRIDE, "(null)\n");
+}
+
+static void test_modules_are_for_the_host_only(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+
+        g_assert_cmpint(run(t, WORKER_LOAD_MODULE, "vfio-pci", NULL), ==, -ENOSYS);
+        g_assert_cmpint(run(t, WORKER_LOAD_MODULE, "pci:v00008086d*", NULL), ==, -ENOSYS);
+        g_assert_cmpint(run(t, WORKER_LOAD_MODULE, "usb:v1234", NULL), ==, -EINVAL);
+        g_assert_cmpint(run(t, WORKER_LOAD_MODULE, "pci:../x", NULL), ==, -EINVAL);
+        g_assert_cmpint(run(t, WORKER_LOAD_MODULE, "pci:$(x)", NULL), ==, -EINVAL);
+}
+
+static void test_gone_device(void)
+{
+        g_autoptr(FakeTree) t = fake_new();
+        static const WorkerVerb verbs[] = { WORKER_SET_OVERRIDE, WORKER_CLEAR_OVERRIDE,
+                                            WORKER_UNBIND,       WORKER_BIND,
+                                            WORKER_PROBE,        WORKER_INSPECT };
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                g_assert_cmpint(run(t, verbs[i], "igb", NULL), ==, -ENODEV);
+}
+
+static void test_unbind(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+
+        g_assert_cmpint(run(t, WORKER_UNBIND, "igb", NULL), ==, 0);
+        fake_driver(t, NIC, "e1000");
+        g_assert_cmpint(run(t, WORKER_UNBIND, "igb", NULL), ==, 0);
+        assert_content(t, "sys/bus/pci/drivers/igb/unbind", "");
+        fake_driver(t, NIC, "igb");
+        g_assert_cmpint(run(t, WORKER_UNBIND, "igb", NULL), ==, 0);
+        assert_content(t, "sys/bus/pci/drivers/igb/unbind", NIC);
+}
+
+static void test_bind(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+
+        /* The write went well, and yet no driver is there. */
+        g_assert_cmpint(run(t, WORKER_BIND, "igb", NULL), ==, -ENODEV);
+        assert_content(t, "sys/bus/pci/drivers/igb/bind", NIC);
+        fake_file(t, "sys/bus/pci/drivers/igb/bind", "");
+        fake_driver(t, NIC, "igb");
+        g_assert_cmpint(run(t, WORKER_BIND, "igb", NULL), ==, 0);
+        assert_content(t, "sys/bus/pci/drivers/igb/bind", "");
+        g_assert_cmpint(run(t, WORKER_BIND, "nosuch", NULL), ==, -ENOENT);
+}
+
+static void *attach_later(void *userdata)
+{
+        const FakeTree *t = userdata;
+
+        g_usleep(100 * 1000);
+        fake_driver(t, NIC, "slow");
+        return NULL;
+}
+
+/* The driver's directory is there and `bind` is not: it is still attaching to its devices. */
+static void test_bind_waits_for_a_driver_that_attaches(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+        pthread_t thread;
+
+        fake_directory(t, "sys/bus/pci/drivers/slow");
+        g_assert_cmpint(pthread_create(&thread, NULL, attach_later, t), ==, 0);
+        g_assert_cmpint(run(t, WORKER_BIND, "slow", NULL), ==, 0);
+        pthread_join(thread, NULL);
+}
+
+static void test_probe_tells_the_driver(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+        WorkerReply p;
+
+        g_assert_cmpint(run(t, WORKER_PROBE, NULL, &p), ==, 0);
+        g_assert_cmpstr(p.text, ==, "");
+        assert_content(t, "sys/bus/pci/drivers_probe", NIC);
+        fake_driver(t, NIC, "igb");
+        g_assert_cmpint(run(t, WORKER_PROBE, NULL, &p), ==, 0);
+        g_assert_cmpstr(p.text, ==, "igb");
+}
+
+static int set_mode(const FakeTree *t, int group, uint32_t mode)
+{
+        WorkerRequest q = request(WORKER_NODE_ACCESS, NULL);
+        WorkerReply p;
+
+        q.group = group;
+        q.mode = mode;
+        q.uid = getuid();
+        return step_run(&t->root, &q, &p);
+}
+
+static void test_node_access(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+        g_autofree char *node = fake_path(t, "dev/vfio/7");
+        struct stat st;
+
+        g_assert_cmpint(set_mode(t, 7, 0660), ==, -ENOENT);
+        fake_file(t, "dev/vfio/7", "");
+        g_assert_cmpint(set_mode(t, 7, 0660), ==, 0);
+        g_assert_cmpint(stat(node, &st), ==, 0);
+        g_assert_cmphex(st.st_mode & 07777, ==, 0660);
+        g_assert_cmpint(set_mode(t, 7, 04755), ==, -EINVAL);
+        g_assert_cmpint(set_mode(t, -1, 0660), ==, -EINVAL);
+        g_assert_cmpint(set_mode(t, 7, UINT32_MAX), ==, 0);
+        fake_file(t, "victim", "");
+        fake_link(t, "dev/vfio/8", "../../victim");
+        g_assert_cmpint(set_mode(t, 8, 0666), ==, -ENODEV);
+}
+
+static void test_frames(void)
+{
+        WorkerRequest q = request(WORKER_BIND, "igb");
+        WorkerReply p = { .version = WORKER_PROTOCOL_VERSION };
+
+        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, 0);
+        g_assert_cmpint(worker_request_check(&q, sizeof(q) - 1), ==, -EBADMSG);
+        q.verb = _WORKER_VERB_MAX;
+        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, -EBADMSG);
+        q = request(WORKER_BIND, "igb");
+        q.address.device = 32;
+        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, -EBADMSG);
+        q = request(WORKER_BIND, "igb");
+        memset(q.argument, 'a', sizeof(q.argument));
+        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, -EBADMSG);
+        q = request(WORKER_BIND, "igb");
+        q.version++;
+        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, -EBADMSG);
+        g_assert_cmpint(worker_reply_check(&p, sizeof(p)), ==, 0);
+        g_assert_cmpint(worker_reply_check(&p, sizeof(p) + 1), ==, -EBADMSG);
+        p.error = -1;
+        g_assert_cmpint(worker_reply_check(&p, sizeof(p)), ==, -EBADMSG);
+        p.error = 0;
+        memset(p.text, 'a', sizeof(p.text));
+        g_assert_cmpint(worker_reply_check(&p, sizeof(p)), ==, -EBADMSG);
+}
+
+typedef struct Service {
+        FakeTree *tree;
+        int fd;
+        int result;
+} Service;
+
+static void *serve(void *userdata)
+{
+        Service *s = userdata;
+
+        s->result = worker_serve(&s->tree->root, s->fd);
+        return NULL;
+}
+
+/* Sends frames, closes, and gives what the worker returned. */
+static int talk(const void *frame, size_t size, unsigned n, unsigned *ret_answers)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+        Service s = { .tree = t };
+        pthread_t thread;
+        WorkerReply p;
+        int pair[2];
+
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), ==, 0);
+        s.fd = pair[1];
+        g_assert_cmpint(pthread_create(&thread, NULL, serve, &s), ==, 0);
+        *ret_answers = 0;
+        for (unsigned i = 0; i < n; i++) {
+                g_assert_cmpint(send(pair[0], frame, size, 0), ==, (ssize_t)size);
+                if (worker_request_check(frame, size) < 0)
+                        continue;
+                g_assert_cmpint(recv(pair[0], &p, sizeof(p), 0), ==, sizeof(p));
+                g_assert_cmpint(worker_reply_check(&p, sizeof(p)), ==, 0);
+                g_assert_cmpint(p.error, ==, 0);
+                *ret_answers += p.id == 42;
+        }
+        close(pair[0]);
+        pthread_join(thread, NULL);
+        close(pair[1]);
+        return s.result;
+}
+
+static void test_serves_until_the_socket_closes(void)
+{
+        const WorkerRequest q = request(WORKER_SET_OVERRIDE, "vfio-pci");
+        unsigned answers;
+
+        g_assert_cmpint(talk(&q, sizeof(q), 3, &answers), ==, 0);
+        g_assert_cmpuint(answers, ==, 3);
+        g_assert_cmpint(talk(&q, sizeof(q), 0, &answers), ==, 0);
+}
+
+static void test_nonsense_ends_the_service(void)
+{
+        char frame[2 * sizeof(WorkerRequest)] = { 0 };
+        unsigned answers;
+
+        g_assert_cmpint(talk(frame, 1, 1, &answers), ==, -EBADMSG);
+        g_assert_cmpint(talk(frame, sizeof(frame), 1, &answers), ==, -EBADMSG);
+}
+
+int main(int argc, char *argv[])
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/worker/override", test_override);
+        g_test_add_func("/worker/bad-names-are-refused", test_bad_names_are_refused);
+        g_test_add_func("/worker/modules-are-for-the-host-only",
+                        test_modules_are_for_the_host_only);
+        g_test_add_func("/worker/gone-device", test_gone_device);
+        g_test_add_func("/worker/unbind", test_unbind);
+        g_test_add_func("/worker/bind", test_bind);
+        g_test_add_func("/worker/bind-waits-for-a-driver-that-attaches",
+                        test_bind_waits_for_a_driver_that_attaches);
+        g_test_add_func("/worker/probe-tells-the-driver", test_probe_tells_the_driver);
+        g_test_add_func("/worker/node-access", test_node_access);
+        g_test_add_func("/worker/frames", test_frames);
+        g_test_add_func("/worker/serves-until-the-socket-closes",
+                        test_serves_until_the_socket_closes);
+        g_test_add_func("/worker/nonsense-ends-the-service", test_nonsense_ends_the_service);
+        return g_test_run();
+}
