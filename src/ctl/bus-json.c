@@ -4,16 +4,6 @@
 #include "ctl/json.h"
 #include "model/describe.h"
 
-#include <inttypes.h>
-
-static int new_or_enomem(json_object *o, json_object **ret)
-{
-        if (!o)
-                return -ENOMEM;
-        *ret = o;
-        return 0;
-}
-
 static int basic_to_json(sd_bus_message *m, char type, json_object **ret)
 {
         union {
@@ -26,7 +16,6 @@ static int basic_to_json(sd_bus_message *m, char type, json_object **ret)
                 uint32_t u;
                 int64_t x;
                 uint64_t t;
-                double d;
         } v;
         int r;
 
@@ -37,62 +26,92 @@ static int basic_to_json(sd_bus_message *m, char type, json_object **ret)
         case SD_BUS_TYPE_STRING:
         case SD_BUS_TYPE_OBJECT_PATH:
         case SD_BUS_TYPE_SIGNATURE:
-                return new_or_enomem(json_object_new_string(v.s), ret);
+                *ret = must(json_object_new_string(v.s));
+                return 0;
         case SD_BUS_TYPE_BOOLEAN:
-                return new_or_enomem(json_object_new_boolean(v.b), ret);
-        case SD_BUS_TYPE_BYTE:
-                return new_or_enomem(json_object_new_int64(v.y), ret);
-        case SD_BUS_TYPE_INT16:
-                return new_or_enomem(json_object_new_int64(v.n), ret);
-        case SD_BUS_TYPE_UINT16:
-                return new_or_enomem(json_object_new_int64(v.q), ret);
-        case SD_BUS_TYPE_INT32:
-                return new_or_enomem(json_object_new_int64(v.i), ret);
-        case SD_BUS_TYPE_UINT32:
-                return new_or_enomem(json_object_new_int64(v.u), ret);
-        case SD_BUS_TYPE_INT64:
-                return new_or_enomem(json_object_new_int64(v.x), ret);
+                *ret = must(json_object_new_boolean(v.b));
+                return 0;
         case SD_BUS_TYPE_UINT64:
-                return new_or_enomem(json_object_new_uint64(v.t), ret);
-        case SD_BUS_TYPE_DOUBLE:
-                return new_or_enomem(json_object_new_double(v.d), ret);
+                *ret = must(json_object_new_uint64(v.t));
+                return 0;
+        case SD_BUS_TYPE_BYTE:
+                v.x = v.y;
+                break;
+        case SD_BUS_TYPE_INT16:
+                v.x = v.n;
+                break;
+        case SD_BUS_TYPE_UINT16:
+                v.x = v.q;
+                break;
+        case SD_BUS_TYPE_INT32:
+                v.x = v.i;
+                break;
+        case SD_BUS_TYPE_UINT32:
+                v.x = v.u;
+                break;
+        case SD_BUS_TYPE_INT64:
+                break;
         default:
                 return -EOPNOTSUPP;
         }
+        *ret = must(json_object_new_int64(v.x));
+        return 0;
 }
 
 /* On the bus, an empty string or a negative number is "nothing" (model/describe.h). */
-static json_object *nothing_to_null(json_object *v)
+static bool is_nothing(json_object *v)
 {
-        bool nothing = false;
-
-        if (json_object_is_type(v, json_type_string))
-                nothing = json_object_get_string_len(v) == 0;
-        else if (json_object_is_type(v, json_type_int))
-                nothing = json_object_get_int64(v) < 0;
-        if (!nothing)
-                return v;
-        json_object_put(v);
-        return NULL;
+        return (json_object_is_type(v, json_type_string) && !json_object_get_string_len(v)) ||
+               (json_object_is_type(v, json_type_int) && json_object_get_int64(v) < 0);
 }
 
 static int read_member(sd_bus_message *m, json_object *o)
 {
+        _cleanup_json_ json_object *value = NULL;
         _cleanup_free_ char *name = NULL;
-        json_object *value = NULL;
         const char *key;
         int r;
 
+        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, NULL);
+        if (r < 0)
+                return r;
         r = sd_bus_message_read_basic(m, SD_BUS_TYPE_STRING, &key);
         if (r < 0)
                 return r;
-        name = field_json_name(key);
-        if (!name)
-                return -ENOMEM;
+        name = must(field_json_name(key));
         r = bus_value_to_json(m, &value);
         if (r < 0)
                 return r;
-        return json_add(o, name, nothing_to_null(value));
+        json_add(o, name, is_nothing(value) ? NULL : TAKE_PTR(value));
+        return sd_bus_message_exit_container(m);
+}
+
+static int read_entry(sd_bus_message *m, json_object *list)
+{
+        json_object *value;
+        int r;
+
+        r = bus_value_to_json(m, &value);
+        if (r >= 0)
+                json_append(list, value);
+        return r;
+}
+
+/* All that a container has, each by `read`, into `into`. */
+static int read_container(sd_bus_message *m, char type, const char *contents,
+                          int (*read)(sd_bus_message *m, json_object *into), json_object *into)
+{
+        int r;
+
+        r = sd_bus_message_enter_container(m, type, contents);
+        while (r >= 0) {
+                r = sd_bus_message_at_end(m, /* complete= */ false);
+                if (r > 0)
+                        return sd_bus_message_exit_container(m);
+                if (r == 0)
+                        r = read(m, into);
+        }
+        return r;
 }
 
 int bus_merge_dict(sd_bus_message *m, json_object *o)
@@ -106,95 +125,37 @@ int bus_merge_dict(sd_bus_message *m, json_object *o)
                 return r;
         if (type != SD_BUS_TYPE_ARRAY || !startswith(contents, "{s"))
                 return -EBADMSG;
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, contents);
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_at_end(m, /* complete= */ false)) == 0) {
-                r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, NULL);
-                if (r < 0)
-                        return r;
-                r = read_member(m, o);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
+        return read_container(m, type, contents, read_member, o);
 }
 
-static int dict_to_json(sd_bus_message *m, json_object **ret)
-{
-        _cleanup_json_ json_object *o = json_object_new_object();
-        int r;
-
-        if (!o)
-                return -ENOMEM;
-        r = bus_merge_dict(m, o);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(o);
-        return 0;
-}
-
-/* Arrays and structures alike become lists. */
-static int list_to_json(sd_bus_message *m, char type, const char *contents, json_object **ret)
-{
-        _cleanup_json_ json_object *list = json_object_new_array();
-        int r;
-
-        if (!list)
-                return -ENOMEM;
-        r = sd_bus_message_enter_container(m, type, contents);
-        if (r < 0)
-                return r;
-        while (sd_bus_message_at_end(m, /* complete= */ false) == 0) {
-                json_object *value;
-
-                r = bus_value_to_json(m, &value);
-                if (r < 0)
-                        return r;
-                r = json_append(list, value);
-                if (r < 0)
-                        return r;
-        }
-        r = sd_bus_message_exit_container(m);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(list);
-        return 0;
-}
-
+/* Dictionaries become objects, arrays and structures alike lists. */
 int bus_value_to_json(sd_bus_message *m, json_object **ret)
 {
+        _cleanup_json_ json_object *o = NULL;
         const char *contents;
-        json_object *inner;
         char type;
         int r;
 
         r = sd_bus_message_peek_type(m, &type, &contents);
-        if (r < 0)
-                return r;
-        if (r == 0)
-                return -ENXIO;
-        if (type == SD_BUS_TYPE_ARRAY && startswith(contents, "{s"))
-                return dict_to_json(m, ret);
-        if (type == SD_BUS_TYPE_ARRAY || type == SD_BUS_TYPE_STRUCT ||
-            type == SD_BUS_TYPE_DICT_ENTRY)
-                return list_to_json(m, type, contents, ret);
-        if (type != SD_BUS_TYPE_VARIANT)
-                return basic_to_json(m, type, ret);
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
-        if (r < 0)
-                return r;
-        r = bus_value_to_json(m, &inner);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        if (r < 0) {
-                json_object_put(inner);
-                return r;
+        if (r <= 0)
+                return r < 0 ? r : -ENXIO;
+        if (type == SD_BUS_TYPE_ARRAY && startswith(contents, "{s")) {
+                o = json_new();
+                r = read_container(m, type, contents, read_member, o);
+        } else if (type == SD_BUS_TYPE_VARIANT) {
+                r = sd_bus_message_enter_container(m, type, contents);
+                if (r >= 0)
+                        r = bus_value_to_json(m, &o);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        } else if (contents) {
+                o = json_new_list();
+                r = read_container(m, type, contents, read_entry, o);
+        } else {
+                r = basic_to_json(m, type, &o);
         }
-        *ret = inner;
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(o);
         return 0;
 }

@@ -3,6 +3,61 @@
 #include "ctl/json.h"
 #include "basic/strv.h"
 
+#include <stdarg.h>
+
+void *must(void *p)
+{
+        if (!p) {
+                fputs("vfioctl: out of memory\n", stderr);
+                _exit(STATUS_FAILED);
+        }
+        return p;
+}
+
+char *format_text(const char *format, ...)
+{
+        char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        return must(r < 0 ? NULL : text);
+}
+
+json_object *json_new(void)
+{
+        return must(json_object_new_object());
+}
+
+json_object *json_new_list(void)
+{
+        return must(json_object_new_array());
+}
+
+void json_add(json_object *o, const char *key, json_object *value)
+{
+        if (json_object_object_add(o, key, value) < 0)
+                must(NULL);
+}
+
+void json_append(json_object *list, json_object *value)
+{
+        if (json_object_array_add(list, value) < 0)
+                must(NULL);
+}
+
+void json_add_text(json_object *o, const char *key, const char *value)
+{
+        json_add(o, key, isempty(value) ? NULL : must(json_object_new_string(value)));
+}
+
+void json_add_number(json_object *o, const char *key, int64_t value)
+{
+        json_add(o, key, must(json_object_new_int64(value)));
+}
+
 const char *json_text(json_object *o, const char *key)
 {
         json_object *v;
@@ -10,6 +65,11 @@ const char *json_text(json_object *o, const char *key)
         if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
                 return NULL;
         return json_object_get_string(v);
+}
+
+const char *json_word(json_object *o, const char *key)
+{
+        return strempty(json_text(o, key));
 }
 
 int64_t json_number(json_object *o, const char *key)
@@ -23,89 +83,44 @@ int64_t json_number(json_object *o, const char *key)
 
 bool json_flag(json_object *o, const char *key)
 {
-        json_object *v;
-
-        return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_boolean) &&
-               json_object_get_boolean(v);
+        return json_object_get_boolean(json_object_object_get(o, key));
 }
 
-json_object *json_list(json_object *o, const char *key)
+bool json_has(json_object *o, const char *key, const char *text)
 {
-        json_object *v;
+        json_object *list;
 
-        if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_array))
-                return NULL;
-        return v;
-}
-
-bool json_list_has(json_object *list, const char *text)
-{
-        size_t n = list ? json_object_array_length(list) : 0;
-
-        for (size_t i = 0; i < n; i++) {
-                json_object *v = json_object_array_get_idx(list, i);
-
-                if (json_object_is_type(v, json_type_string) &&
-                    streq(json_object_get_string(v), text))
+        if (!json_object_object_get_ex(o, key, &list) ||
+            !json_object_is_type(list, json_type_array))
+                return false;
+        for (size_t i = 0; i < json_count(list); i++)
+                if (streq(strempty(json_object_get_string(json_at(list, i))), text))
                         return true;
-        }
         return false;
-}
-
-int json_add(json_object *o, const char *key, json_object *value)
-{
-        if (json_object_object_add(o, key, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
-}
-
-int json_add_text(json_object *o, const char *key, const char *value)
-{
-        json_object *v = NULL;
-
-        if (!isempty(value)) {
-                v = json_object_new_string(value);
-                if (!v)
-                        return -ENOMEM;
-        }
-        return json_add(o, key, v);
-}
-
-int json_append(json_object *list, json_object *value)
-{
-        if (json_object_array_add(list, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
 }
 
 static char *list_words(json_object *list)
 {
-        _cleanup_strv_ char **words = NULL;
-        size_t n = json_object_array_length(list);
+        char *text = NULL;
 
-        for (size_t i = 0; i < n; i++) {
-                _cleanup_free_ char *word = json_words(json_object_array_get_idx(list, i));
+        for (size_t i = 0; i < json_count(list); i++) {
+                _cleanup_free_ char *before = text, *word = json_words(json_at(list, i));
 
-                if (!word || strv_extend(&words, word) < 0)
-                        return NULL;
+                text = format_text("%s%s%s", strempty(before), before ? " " : "", word);
         }
-        return words ? strv_join(words, " ") : strdup("-");
+        return text ?: must(strdup("-"));
 }
 
 char *json_words(json_object *value)
 {
         switch (json_object_get_type(value)) {
         case json_type_null:
-                return strdup("-");
+                return must(strdup("-"));
         case json_type_boolean:
-                return strdup(json_object_get_boolean(value) ? "yes" : "no");
+                return must(strdup(json_object_get_boolean(value) ? "yes" : "no"));
         case json_type_array:
                 return list_words(value);
         default:
-                return strdup(json_object_get_string(value));
+                return must(strdup(json_object_get_string(value)));
         }
 }

@@ -61,31 +61,40 @@ static const struct Verb {
         { "doctor", "", 0, 0, SPECIAL_ROOT, verb_doctor, "what the host lacks for VFIO" },
 };
 
-/* `code` is the short option's letter where there is one. */
+#define FLAG(member) offsetof(Options, member) + 1
+
+/* `code` is the short option's letter where there is one; `flag` a switch in Options, or 0. */
 static const struct OptionRow {
         const char *name;
         const char *argument;
         int code;
         unsigned special;
+        size_t flag;
         const char *help;
 } option_rows[] = {
-        { "json", "short|pretty|off", 'J', 0, "print JSON" },
-        { "dry-run", NULL, 'n', SPECIAL_DRY_RUN, "print what would be done, do nothing" },
-        { "accept", "HAZARD,...", 'A', SPECIAL_ACCEPT, "go on in spite of these hazards" },
-        { "persist", NULL, 'P', SPECIAL_PERSIST, "also after a reboot: writes a file" },
-        { "driver", "NAME", 'D', SPECIAL_DRIVER, "vfio (default), a driver, host or none" },
-        { "no-wait", NULL, 'W', SPECIAL_NO_WAIT, "print the job's number, do not wait for it" },
-        { "check", NULL, 'C', SPECIAL_CHECK, "plan: exit with 8 if something differs" },
-        { "forget", NULL, 'F', SPECIAL_FORGET, "reload: drop what was asked for in this boot" },
-        { "timeout", "SEC", 'T', 0, "wait no longer than this" },
-        { "no-ask-password", NULL, 'Q', 0, "do not ask for authentication" },
-        { "no-legend", NULL, 'L', 0, "no table headings" },
-        { "no-pager", NULL, 'G', 0, "accepted; there is no pager" },
-        { "system", NULL, 'S', 0, "the system bus (default)" },
-        { "address", "BUS", 'B', 0, "the D-Bus address of another bus" },
-        { "root", "DIR", 'R', SPECIAL_ROOT, "read sysfs and the files below DIR, ask no daemon" },
-        { "help", NULL, 'h', 0, "this text" },
-        { "version", NULL, 'V', 0, "print the version" },
+        { "json", "short|pretty|off", 'J', 0, 0, "print JSON" },
+        { "dry-run", NULL, 'n', SPECIAL_DRY_RUN, FLAG(dry_run),
+          "print what would be done, do nothing" },
+        { "accept", "HAZARD,...", 'A', SPECIAL_ACCEPT, 0, "go on in spite of these hazards" },
+        { "persist", NULL, 'P', SPECIAL_PERSIST, FLAG(persist),
+          "also after a reboot: writes a file" },
+        { "driver", "NAME", 'D', SPECIAL_DRIVER, 0, "vfio (default), a driver, host or none" },
+        { "no-wait", NULL, 'W', SPECIAL_NO_WAIT, FLAG(no_wait),
+          "print the job's number, do not wait for it" },
+        { "check", NULL, 'C', SPECIAL_CHECK, FLAG(check),
+          "plan: exit with 8 if something differs" },
+        { "forget", NULL, 'F', SPECIAL_FORGET, FLAG(forget),
+          "reload: drop what was asked for in this boot" },
+        { "timeout", "SEC", 'T', 0, 0, "wait no longer than this" },
+        { "no-ask-password", NULL, 'Q', 0, FLAG(no_ask_password), "do not ask for authentication" },
+        { "no-legend", NULL, 'L', 0, FLAG(no_legend), "no table headings" },
+        { "no-pager", NULL, 'G', 0, 0, "accepted; there is no pager" },
+        { "system", NULL, 'S', 0, 0, "the system bus (default)" },
+        { "address", "BUS", 'B', 0, 0, "the D-Bus address of another bus" },
+        { "root", "DIR", 'R', SPECIAL_ROOT, 0,
+          "read sysfs and the files below DIR, ask no daemon" },
+        { "help", NULL, 'h', 0, 0, "this text" },
+        { "version", NULL, 'V', 0, 0, "print the version" },
 };
 
 typedef struct CommandLine {
@@ -175,58 +184,46 @@ static int parse_option(CommandLine *l, int code, const char *argument)
         switch (code) {
         case 'j':
                 o->json = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
-                break;
+                return 0;
         case 'J':
                 return parse_json(argument, &o->json);
-        case 'n':
-                o->dry_run = true;
-                break;
         case 'A':
                 return parse_accept(argument, &o->accept);
-        case 'P':
-                o->persist = true;
-                break;
         case 'D':
                 o->driver = argument;
-                break;
-        case 'W':
-                o->no_wait = true;
-                break;
-        case 'C':
-                o->check = true;
-                break;
-        case 'F':
-                o->forget = true;
-                break;
+                return 0;
         case 'T':
                 return parse_timeout(argument, o);
-        case 'Q':
-                o->no_ask_password = true;
-                break;
-        case 'L':
-                o->no_legend = true;
-                break;
         case 'S':
-                o->address = NULL;
-                break;
         case 'B':
                 o->address = argument;
-                break;
+                return 0;
         case 'R':
                 o->root = argument;
-                break;
+                return 0;
         case 'h':
                 l->help = true;
-                break;
+                return 0;
         case 'V':
                 l->version = true;
-                break;
-        case 'G':
-                break;
-        default:
+                return 0;
+        case '?':
                 return STATUS_USAGE; /* getopt_long() said it */
+        default:
+                return 0;
         }
-        return 0;
+}
+
+/* What the table says of an option: a switch to set, a kind that verbs may refuse. */
+static void note_option(CommandLine *l, int code)
+{
+        for (size_t i = 0; i < ELEMENTSOF(option_rows); i++) {
+                if (option_rows[i].code != code)
+                        continue;
+                if (option_rows[i].flag)
+                        *(bool *)((char *)&l->options + option_rows[i].flag - 1) = true;
+                l->specials |= option_rows[i].special;
+        }
 }
 
 static int parse_options(CommandLine *l, int argc, char **argv)
@@ -244,9 +241,7 @@ static int parse_options(CommandLine *l, int argc, char **argv)
                 r = parse_option(l, code, optarg);
                 if (r != 0)
                         return r;
-                for (size_t i = 0; i < ELEMENTSOF(option_rows); i++)
-                        if (option_rows[i].code == code)
-                                l->specials |= option_rows[i].special;
+                note_option(l, code);
         }
         l->args = argv + optind;
         return 0;

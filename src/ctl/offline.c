@@ -162,163 +162,110 @@ int offline_new(const char *prefix, Offline **ret)
 
 static json_object *strv_to_json(char *const *strv)
 {
-        _cleanup_json_ json_object *list = json_object_new_array();
+        json_object *list = json_new_list();
 
-        for (char *const *s = strv; list && s && *s; s++) {
-                json_object *v = json_object_new_string(*s);
-
-                if (!v || json_append(list, v) < 0)
-                        return NULL;
-        }
-        return TAKE_PTR(list);
+        for (char *const *s = strv; s && *s; s++)
+                json_append(list, must(json_object_new_string(*s)));
+        return list;
 }
 
-/* "Nothing" is null. */
-static bool field_is_nothing(const Field *f)
+/* A field_handler_t: the member of the object in userdata. "Nothing" is null. */
+static int add_field(const Field *f, void *userdata)
 {
-        return (f->type == FIELD_STRING && isempty(f->string)) ||
-               (f->type == FIELD_INT && f->integer < 0);
-}
+        _cleanup_free_ char *name = must(field_json_name(f->name));
 
-static json_object *field_value(const Field *f)
-{
         switch (f->type) {
         case FIELD_STRING:
-                return json_object_new_string(f->string);
+                json_add_text(userdata, name, f->string);
+                break;
         case FIELD_STRV:
-                return strv_to_json(f->strv);
+                json_add(userdata, name, strv_to_json(f->strv));
+                break;
         case FIELD_BOOL:
-                return json_object_new_boolean(f->boolean);
+                json_add(userdata, name, must(json_object_new_boolean(f->boolean)));
+                break;
         case FIELD_INT:
-                return json_object_new_int64(f->integer);
+                if (f->integer < 0)
+                        json_add(userdata, name, NULL);
+                else
+                        json_add_number(userdata, name, f->integer);
+                break;
         case FIELD_UINT:
-                return json_object_new_int64(f->uinteger);
+                json_add_number(userdata, name, f->uinteger);
+                break;
         }
-        return NULL;
+        return 0;
 }
 
-/* A field_handler_t: the member of the object in userdata. */
-static int field_to_json(const Field *f, void *userdata)
-{
-        _cleanup_free_ char *name = field_json_name(f->name);
-        json_object *v = NULL;
-
-        if (!name)
-                return -ENOMEM;
-        if (!field_is_nothing(f)) {
-                v = field_value(f);
-                if (!v)
-                        return -ENOMEM;
-        }
-        return json_add(userdata, name, v);
-}
-
-/* A new object at the end of a list, to be filled. NULL: out of memory. */
+/* A new object at the end of a list, to be filled. */
 static json_object *append_object(json_object *list)
 {
-        json_object *o = json_object_new_object();
+        json_object *o = json_new();
 
-        if (!o || json_append(list, o) < 0)
-                return NULL;
+        json_append(list, o);
         return o;
 }
 
 int offline_devices(const Offline *o, json_object **ret)
 {
-        _cleanup_json_ json_object *list = json_object_new_array();
+        _cleanup_json_ json_object *list = json_new_list();
         Snapshot s = offline_snapshot(o);
-        int r;
+        int r = 0;
 
-        if (!list)
-                return -ENOMEM;
-        for (size_t i = 0; i < o->status->n_statuses; i++) {
-                json_object *item = append_object(list);
-
-                if (!item)
-                        return -ENOMEM;
-                r = describe_device(&s, &o->status->statuses[i].address, field_to_json, item);
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = 0; r >= 0 && i < o->status->n_statuses; i++)
+                r = describe_device(&s, &o->status->statuses[i].address, add_field,
+                                    append_object(list));
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(list);
         return 0;
 }
 
 int offline_groups(const Offline *o, json_object **ret)
 {
-        _cleanup_json_ json_object *list = json_object_new_array();
+        _cleanup_json_ json_object *list = json_new_list();
         Snapshot s = offline_snapshot(o);
-        int r;
+        int r = 0;
 
-        if (!list)
-                return -ENOMEM;
-        for (size_t i = 0; i < o->inventory->n_groups; i++) {
-                json_object *item = append_object(list);
-
-                if (!item)
-                        return -ENOMEM;
-                r = describe_group(&s, o->inventory->groups[i].number, field_to_json, item);
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = 0; r >= 0 && i < o->inventory->n_groups; i++)
+                r = describe_group(&s, o->inventory->groups[i].number, add_field,
+                                   append_object(list));
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(list);
-        return 0;
-}
-
-static int add_unit(const Unit *u, json_object *list)
-{
-        int r;
-
-        for (size_t i = 0; i < u->n_refusals; i++) {
-                json_object *item = append_object(list);
-
-                if (!item)
-                        return -ENOMEM;
-                r = describe_refusal(u, &u->refusals[i], field_to_json, item);
-                if (r < 0)
-                        return r;
-        }
-        for (size_t i = 0; i < u->n_steps; i++) {
-                json_object *item = append_object(list);
-
-                if (!item)
-                        return -ENOMEM;
-                r = describe_step(u, &u->steps[i], field_to_json, item);
-                if (r < 0)
-                        return r;
-        }
         return 0;
 }
 
 int offline_plan(const Offline *o, json_object **ret)
 {
-        _cleanup_json_ json_object *list = json_object_new_array();
-        int r;
+        _cleanup_json_ json_object *list = json_new_list();
+        int r = 0;
 
-        if (!list)
-                return -ENOMEM;
         for (size_t i = 0; i < o->plan->n_units; i++) {
-                r = add_unit(&o->plan->units[i], list);
-                if (r < 0)
-                        return r;
+                const Unit *u = &o->plan->units[i];
+
+                for (size_t k = 0; r >= 0 && k < u->n_steps; k++)
+                        r = describe_step(u, &u->steps[k], add_field, append_object(list));
+                for (size_t k = 0; r >= 0 && k < u->n_refusals; k++)
+                        r = describe_refusal(u, &u->refusals[k], add_field, append_object(list));
         }
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(list);
         return 0;
 }
 
 int offline_explain(const Offline *o, const char *address, json_object **ret)
 {
-        _cleanup_json_ json_object *object = json_object_new_object();
+        _cleanup_json_ json_object *object = json_new();
         Snapshot s = offline_snapshot(o);
         PciAddress a;
         int r;
 
-        if (!object)
-                return -ENOMEM;
         r = pci_address_parse(address, &a);
         if (r < 0)
                 return r;
-        r = describe_explanation(&s, &a, field_to_json, object);
+        r = describe_explanation(&s, &a, add_field, object);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(object);

@@ -7,6 +7,8 @@
 #include "ctl/json.h"
 #include "ctl/offline.h"
 
+#include <stdarg.h>
+
 int source_local(Ctl *c, Offline **ret)
 {
         int r;
@@ -35,50 +37,19 @@ int source_open(Ctl *c)
         return source_local(c, &unused);
 }
 
-/* A method with a filter of nothing and no flags: ListDevices, ListGroups. */
-static int list_online(Ctl *c, const char *member, json_object **ret)
+/* A method of the manager that takes `types` and returns one value. */
+static int ask(Ctl *c, json_object **ret, const char *member, const char *types, ...)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        va_list ap;
         int r;
 
         r = bus_method(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, member, &m);
         if (r != 0)
                 return r;
-        r = sd_bus_message_append(m, "a{sv}t", 0, UINT64_C(0));
-        if (r < 0)
-                return r;
-        r = bus_call(c, m, &reply);
-        if (r != 0)
-                return r;
-        return bus_value_to_json(reply, ret);
-}
-
-static int plan_online(Ctl *c, json_object **ret)
-{
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-        int r;
-
-        r = bus_method(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Plan", &m);
-        if (r != 0)
-                return r;
-        r = sd_bus_message_append(m, "ta{sv}", UINT64_C(0), 0);
-        if (r < 0)
-                return r;
-        r = bus_call(c, m, &reply);
-        if (r != 0)
-                return r;
-        return bus_value_to_json(reply, ret);
-}
-
-static int explain_online(Ctl *c, const char *address, json_object **ret)
-{
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-        int r;
-
-        r = bus_method(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Explain", &m);
-        if (r != 0)
-                return r;
-        r = sd_bus_message_append(m, "s", address);
+        va_start(ap, types);
+        r = sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
         if (r < 0)
                 return r;
         r = bus_call(c, m, &reply);
@@ -106,7 +77,8 @@ int source_devices(Ctl *c, json_object **ret)
         r = source_open(c);
         if (r != 0)
                 return r;
-        r = c->offline ? offline_devices(c->offline, &list) : list_online(c, "ListDevices", &list);
+        r = c->offline ? offline_devices(c->offline, &list)
+                       : ask(c, &list, "ListDevices", "a{sv}t", 0, UINT64_C(0));
         if (r != 0)
                 return r;
         json_object_array_sort(list, compare_devices);
@@ -121,7 +93,8 @@ int source_groups(Ctl *c, json_object **ret)
         r = source_open(c);
         if (r != 0)
                 return r;
-        return c->offline ? offline_groups(c->offline, ret) : list_online(c, "ListGroups", ret);
+        return c->offline ? offline_groups(c->offline, ret)
+                          : ask(c, ret, "ListGroups", "a{sv}t", 0, UINT64_C(0));
 }
 
 int source_plan(Ctl *c, json_object **ret)
@@ -143,7 +116,7 @@ int source_plan(Ctl *c, json_object **ret)
         if (running && offline_is_partial(local)) {
                 fail(0, "not all can be read by this user: the plan of the files as vfiod last "
                         "read them");
-                return plan_online(c, ret);
+                return ask(c, ret, "Plan", "ta{sv}", UINT64_C(0), 0);
         }
         return offline_plan(local, ret);
 }
@@ -156,5 +129,5 @@ int source_explain(Ctl *c, const char *address, json_object **ret)
         if (r != 0)
                 return r;
         return c->offline ? offline_explain(c->offline, address, ret)
-                          : explain_online(c, address, ret);
+                          : ask(c, ret, "Explain", "s", address);
 }

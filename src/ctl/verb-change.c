@@ -19,6 +19,28 @@ static uint64_t flags_of(const Options *o)
                (o->persist ? VFIOD_FLAG_PERSIST : 0);
 }
 
+/* { "accept": [ … ] } */
+static int append_accept(sd_bus_message *m, char **hazards)
+{
+        static const struct {
+                char type;
+                const char *contents;
+        } levels[] = { { 'a', "{sv}" }, { 'e', "sv" }, { 'v', "as" } };
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(levels); i++) {
+                if (levels[i].type == 'v')
+                        r = sd_bus_message_append(m, "s", "accept");
+                if (r >= 0)
+                        r = sd_bus_message_open_container(m, levels[i].type, levels[i].contents);
+        }
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, hazards);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(levels); i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
 static int append_flags_and_options(const Ctl *c, sd_bus_message *m)
 {
         int r;
@@ -28,37 +50,17 @@ static int append_flags_and_options(const Ctl *c, sd_bus_message *m)
                 return r;
         if (!c->options.accept)
                 return sd_bus_message_append(m, "a{sv}", 0);
-        r = sd_bus_message_open_container(m, 'a', "{sv}");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(m, "s", "accept");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(m, 'v', "as");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append_strv(m, c->options.accept);
-        if (r < 0)
-                return r;
-        for (int depth = 0; depth < 3; depth++) {
-                r = sd_bus_message_close_container(m);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return append_accept(m, c->options.accept);
 }
 
 /* "0000:04:00.0: ready on vfio-pci (group 13, /dev/vfio/13)" */
 static void print_device(json_object *d)
 {
         const char *driver = json_text(d, "driver"), *node = json_text(d, "vfio_node");
-        const char *state = strempty(json_text(d, "state"));
+        const char *state = json_word(d, "state");
         int64_t group = json_number(d, "group");
 
-        print_safe(stdout, "%s: %s%s%s", strempty(json_text(d, "address")),
+        print_safe(stdout, "%s: %s%s%s", json_word(d, "address"),
                    streq(state, "unmanaged") ? "released" : state,
                    driver ? " on " : " without a driver", strempty(driver));
         if (group >= 0)
@@ -70,96 +72,61 @@ static void print_device(json_object *d)
 /* 0 if the device is as asked; else says why not. */
 static int check_device(json_object *d)
 {
-        const char *reason = json_text(d, "reason");
-        int number = reason ? reason_from_string(reason) : REASON_NONE;
+        int reason = json_text(d, "reason") ? reason_from_string(json_text(d, "reason")) : 0;
 
-        if (!reason)
+        if (!json_text(d, "reason"))
                 return 0;
-        return fail(number < 0 ? STATUS_FAILED : reason_row(number)->exit_status,
-                    "%s: %s: %s: %s (%s)", strempty(json_text(d, "address")),
-                    strempty(json_text(d, "state")), reason, strempty(json_text(d, "sentence")),
-                    strempty(json_text(d, "remedy")));
+        return say_device(reason < 0 ? STATUS_FAILED : reason_row(reason)->exit_status, d);
 }
 
 /* After bind and release the devices of the results, after apply all that are declared and there.
  */
 static bool concerns(json_object *results, json_object *device)
 {
-        const char *state = strempty(json_text(device, "state"));
-        size_t n = json_object_array_length(results);
+        const char *state = json_word(device, "state");
 
-        for (size_t i = 0; i < n; i++)
-                if (streq_ptr(json_text(json_object_array_get_idx(results, i), "device"),
-                              json_text(device, "address")))
+        for (size_t i = 0; i < json_count(results); i++)
+                if (streq(json_word(json_at(results, i), "device"), json_word(device, "address")))
                         return true;
-        return n == 0 && !streq(state, "unmanaged") && !streq(state, "absent");
-}
-
-static int select_results(Ctl *c, json_object *results, json_object **ret)
-{
-        _cleanup_json_ json_object *devices = NULL, *list = json_object_new_array();
-        int r;
-
-        if (!list)
-                return -ENOMEM;
-        r = source_devices(c, &devices);
-        if (r != 0)
-                return r;
-        for (size_t i = 0; i < json_object_array_length(devices); i++) {
-                json_object *d = json_object_array_get_idx(devices, i);
-
-                if (!concerns(results, d))
-                        continue;
-                r = json_append(list, json_object_get(d));
-                if (r < 0)
-                        return r;
-        }
-        *ret = TAKE_PTR(list);
-        return 0;
+        return json_count(results) == 0 && !streq(state, "unmanaged") && !streq(state, "absent");
 }
 
 static int print_results(Ctl *c, json_object *results)
 {
-        _cleanup_json_ json_object *list = NULL;
+        _cleanup_json_ json_object *devices = NULL, *list = json_new_list();
         int status = 0, r;
 
-        r = select_results(c, results, &list);
+        r = source_devices(c, &devices);
         if (r != 0)
                 return r;
-        if (c->options.json != JSON_OFF) {
-                r = print_json(c, list);
-                if (r != 0)
-                        return r;
-        } else if (json_object_array_length(list) == 0) {
+        for (size_t i = 0; i < json_count(devices); i++)
+                if (concerns(results, json_at(devices, i)))
+                        json_append(list, json_object_get(json_at(devices, i)));
+        if (c->options.json != JSON_OFF)
+                print_json(c, list);
+        else if (json_count(list) == 0)
                 puts("Nothing to do: no device is declared.");
-        }
-        for (size_t i = 0; i < json_object_array_length(list); i++) {
-                json_object *d = json_object_array_get_idx(list, i);
-
-                r = check_device(d);
+        for (size_t i = 0; i < json_count(list); i++) {
+                r = check_device(json_at(list, i));
                 if (r == 0 && c->options.json == JSON_OFF)
-                        print_device(d);
+                        print_device(json_at(list, i));
                 status = status ?: r;
         }
         return status;
 }
 
 /* With --no-wait: the number of the job, the last part of its path. */
-static int print_job(const Ctl *c, const char *path)
+static void print_job(const Ctl *c, const char *path)
 {
-        _cleanup_json_ json_object *o = json_object_new_object();
+        _cleanup_json_ json_object *o = json_new();
         const char *number = strrchr(path, '/');
-        int r;
 
-        if (!o)
-                return -ENOMEM;
         number = number ? number + 1 : path;
-        if (c->options.json == JSON_OFF) {
+        json_add_number(o, "job", strtoll(number, NULL, 10));
+        if (c->options.json == JSON_OFF)
                 puts(number);
-                return 0;
-        }
-        r = json_add(o, "job", json_object_new_uint64(strtoull(number, NULL, 10)));
-        return r < 0 ? r : print_json(c, o);
+        else
+                print_json(c, o);
 }
 
 static int run(Ctl *c, sd_bus_message *m)
@@ -182,11 +149,13 @@ static int run(Ctl *c, sd_bus_message *m)
         r = bus_value_to_json(reply, &results);
         if (r < 0)
                 return r;
+        if (!c->options.dry_run && !c->options.no_wait)
+                return print_results(c, results);
         if (c->options.dry_run)
-                return print_plan(c, results, "all is as asked");
-        if (c->options.no_wait)
-                return print_job(c, job);
-        return print_results(c, results);
+                print_plan(c, results, "all is as asked");
+        else
+                print_job(c, job);
+        return 0;
 }
 
 static int append_addresses(sd_bus_message *m, json_object *devices)
@@ -196,10 +165,8 @@ static int append_addresses(sd_bus_message *m, json_object *devices)
         r = sd_bus_message_open_container(m, 'a', "s");
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < json_object_array_length(devices); i++) {
-                json_object *d = json_object_array_get_idx(devices, i);
-
-                r = sd_bus_message_append(m, "s", strempty(json_text(d, "address")));
+        for (size_t i = 0; i < json_count(devices); i++) {
+                r = sd_bus_message_append(m, "s", json_word(json_at(devices, i), "address"));
                 if (r < 0)
                         return r;
         }

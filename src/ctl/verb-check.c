@@ -16,66 +16,45 @@ static void print_diagnostic(json_object *d, FILE *f)
 
         if (f == stderr)
                 fputs("vfioctl: ", f);
-        print_safe(f, "%s", strempty(json_text(d, "path")));
+        print_safe(f, "%s", json_word(d, "path"));
         if (line > 0)
                 print_safe(f, ":%" PRIi64, line);
         if (line > 0 && column > 0)
                 print_safe(f, ":%" PRIi64, column);
         print_safe(f, ": %s: %s\n", json_flag(d, "error") ? "error" : "warning",
-                   strempty(json_text(d, "message")));
+                   json_word(d, "message"));
 }
 
 int print_diagnostics(const Ctl *c, json_object *list, FILE *f)
 {
         bool error = false;
-        int r;
 
-        for (size_t i = 0; i < json_object_array_length(list); i++) {
-                json_object *d = json_object_array_get_idx(list, i);
-
-                error = error || json_flag(d, "error");
+        if (c->options.json != JSON_OFF)
+                print_json(c, list);
+        for (size_t i = 0; i < json_count(list); i++) {
+                error = error || json_flag(json_at(list, i), "error");
                 if (c->options.json == JSON_OFF)
-                        print_diagnostic(d, f);
-        }
-        if (c->options.json != JSON_OFF) {
-                r = print_json(c, list);
-                if (r != 0)
-                        return r;
+                        print_diagnostic(json_at(list, i), f);
         }
         return error ? STATUS_FAILED : 0;
 }
 
-static json_object *diagnostic_to_json(const Diagnostic *d)
+static json_object *diagnostics_to_json(const Config *config)
 {
-        _cleanup_json_ json_object *o = json_object_new_object();
+        json_object *list = json_new_list();
 
-        if (!o || json_add_text(o, "path", d->path) < 0 ||
-            json_add(o, "line", json_object_new_int64(d->line)) < 0 ||
-            json_add(o, "column", json_object_new_int64(d->column)) < 0 ||
-            json_add(o, "error", json_object_new_boolean(d->error)) < 0 ||
-            json_add_text(o, "message", d->message) < 0)
-                return NULL;
-        return TAKE_PTR(o);
-}
-
-static int diagnostics_to_json(const Config *config, json_object **ret)
-{
-        _cleanup_json_ json_object *list = json_object_new_array();
-        int r;
-
-        if (!list)
-                return -ENOMEM;
         for (size_t i = 0; i < config->n_diagnostics; i++) {
-                json_object *o = diagnostic_to_json(&config->diagnostics[i]);
+                const Diagnostic *d = &config->diagnostics[i];
+                json_object *o = json_new();
 
-                if (!o)
-                        return -ENOMEM;
-                r = json_append(list, o);
-                if (r < 0)
-                        return r;
+                json_append(list, o);
+                json_add_text(o, "path", d->path);
+                json_add_number(o, "line", d->line);
+                json_add_number(o, "column", d->column);
+                json_add(o, "error", must(json_object_new_boolean(d->error)));
+                json_add_text(o, "message", d->message);
         }
-        *ret = TAKE_PTR(list);
-        return 0;
+        return list;
 }
 
 static void print_summary(const Config *config)
@@ -104,11 +83,9 @@ int verb_check(Ctl *c, char **args)
                     : config_load(root.root, root.prefix, NULL, &config);
         if (r < 0)
                 return r;
-        r = diagnostics_to_json(config, &list);
-        if (r < 0)
-                return r;
+        list = diagnostics_to_json(config);
         status = print_diagnostics(c, list, stdout);
-        if (status >= 0 && !args[0] && c->options.json == JSON_OFF)
+        if (!args[0] && c->options.json == JSON_OFF)
                 print_summary(config);
         return status;
 }

@@ -25,25 +25,27 @@ typedef struct Visit {
         json_object *list;
 } Visit;
 
+/* Returns 0, so that a check ends with it. */
 static int report(Visit *v, const char *check, const char *result, const char *remedy,
                   const char *format, ...) _printf_(5, 6);
 
 static int report(Visit *v, const char *check, const char *result, const char *remedy,
                   const char *format, ...)
 {
-        _cleanup_json_ json_object *o = json_object_new_object();
         _cleanup_free_ char *message = NULL;
+        json_object *o = json_new();
         va_list ap;
         int r;
 
         va_start(ap, format);
         r = vasprintf(&message, format, ap);
         va_end(ap);
-        if (r < 0 || !o || json_add_text(o, "check", check) < 0 ||
-            json_add_text(o, "result", result) < 0 || json_add_text(o, "message", message) < 0 ||
-            json_add_text(o, "remedy", remedy) < 0)
-                return -ENOMEM;
-        return json_append(v->list, TAKE_PTR(o));
+        json_add_text(o, "check", check);
+        json_add_text(o, "result", result);
+        json_add_text(o, "message", must(r < 0 ? NULL : message));
+        json_add_text(o, "remedy", remedy);
+        json_append(v->list, o);
+        return 0;
 }
 
 static const char *iommu_remedy(const Platform *p)
@@ -64,8 +66,8 @@ static int check_iommu(Visit *v)
         _cleanup_free_ char *names = NULL;
 
         if (p->iommus) {
-                names = strv_join(p->iommus, " ");
-                return names ? report(v, "iommu", OK, NULL, "in use: %s", names) : -ENOMEM;
+                names = must(strv_join(p->iommus, " "));
+                return report(v, "iommu", OK, NULL, "in use: %s", names);
         }
         if (p->iommu_table)
                 return report(v, "iommu", FAIL, iommu_remedy(p),
@@ -129,21 +131,17 @@ static int check_module(Visit *v, const char *name, const char *check)
         r = platform_module(offline_root(v->host), name, &presence);
         if (r < 0)
                 return r;
-        switch (presence) {
-        case MODULE_LOADED:
+        if (presence == MODULE_LOADED)
                 return report(v, check, OK, NULL, "%s is loaded or built in", name);
-        case MODULE_INSTALLED:
+        if (presence == MODULE_INSTALLED)
                 return report(v, check, OK, NULL, "%s is installed, and loaded when needed", name);
-        case MODULE_ABSENT:
+        if (presence == MODULE_ABSENT)
                 return report(v, check, FAIL,
                               "install the package with this kernel's modules, or build the "
                               "kernel with CONFIG_VFIO_PCI",
                               "%s is not there", name);
-        default:
-                return report(v, check, FAIL,
-                              "reboot if the kernel was upgraded, else install its modules",
-                              "%s: the modules of the running kernel cannot be read", name);
-        }
+        return report(v, check, FAIL, "reboot if the kernel was upgraded, else install its modules",
+                      "%s: the modules of the running kernel cannot be read", name);
 }
 
 static int check_modules(Visit *v)
@@ -189,7 +187,7 @@ static int check_daemon(Visit *v)
         r = bus_get_all(v->ctl, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, &manager);
         if (r != 0)
                 return r;
-        state = strempty(json_text(manager, "state"));
+        state = json_word(manager, "state");
         if (streq(state, "ready"))
                 return report(v, "daemon", OK, NULL, "vfiod runs: every device is as declared");
         if (streq(state, "disabled"))
@@ -248,9 +246,7 @@ static int check_others(Visit *v)
 
         if (!v->platform.driverctl)
                 return 0;
-        devices = strv_join(v->platform.driverctl, " ");
-        if (!devices)
-                return -ENOMEM;
+        devices = must(strv_join(v->platform.driverctl, " "));
         return report(v, "driverctl", WARN,
                       "run 'driverctl unset-override DEVICE' for what vfiod shall manage",
                       "driverctl moves devices at boot too: %s", devices);
@@ -274,34 +270,28 @@ static int visit(Visit *v)
 
 static void print_check(const Ctl *c, json_object *o)
 {
-        const char *result = strempty(json_text(o, "result")), *color = "";
+        const char *result = json_word(o, "result"), *color = "";
 
         if (c->options.color)
                 color = streq(result, OK)     ? "\033[32m"
                         : streq(result, WARN) ? "\033[33m"
                                               : "\033[31m";
         printf("%s%-5s%s", color, result, *color ? "\033[0m" : "");
-        print_safe(stdout, "%s: %s\n", strempty(json_text(o, "check")),
-                   strempty(json_text(o, "message")));
+        print_safe(stdout, "%s: %s\n", json_word(o, "check"), json_word(o, "message"));
         if (json_text(o, "remedy"))
                 print_safe(stdout, "     remedy: %s\n", json_text(o, "remedy"));
 }
 
 static int print_visit(const Ctl *c, json_object *list)
 {
-        int status = 0, r;
+        int status = 0;
 
-        if (c->options.json != JSON_OFF) {
-                r = print_json(c, list);
-                if (r != 0)
-                        return r;
-        }
-        for (size_t i = 0; i < json_object_array_length(list); i++) {
-                json_object *o = json_object_array_get_idx(list, i);
-
+        if (c->options.json != JSON_OFF)
+                print_json(c, list);
+        for (size_t i = 0; i < json_count(list); i++) {
                 if (c->options.json == JSON_OFF)
-                        print_check(c, o);
-                if (streq(strempty(json_text(o, "result")), FAIL))
+                        print_check(c, json_at(list, i));
+                if (streq(json_word(json_at(list, i), "result"), FAIL))
                         status = STATUS_FAILED;
         }
         return status;
@@ -310,13 +300,11 @@ static int print_visit(const Ctl *c, json_object *list)
 /* Reads the host itself in every case: the daemon may be what is wrong. */
 int verb_doctor(Ctl *c, char **args)
 {
-        _cleanup_json_ json_object *list = json_object_new_array();
+        _cleanup_json_ json_object *list = json_new_list();
         Visit v = { .ctl = c, .list = list };
         Offline *host;
         int r;
 
-        if (!list)
-                return -ENOMEM;
         r = source_local(c, &host);
         if (r != 0)
                 return r;

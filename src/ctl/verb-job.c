@@ -12,32 +12,29 @@
 #include <inttypes.h>
 #include <time.h>
 
-/* The interfaces of one object; the properties of a Job go to the list. */
-static int read_interfaces(sd_bus_message *m, json_object *jobs)
+/* One object, of a{oa{sa{sv}}}; the properties of a job go to the list. */
+static int read_object(sd_bus_message *m, json_object *jobs)
 {
         int r;
 
+        r = sd_bus_message_skip(m, "o");
+        if (r < 0)
+                return r;
         r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-                _cleanup_json_ json_object *o = json_object_new_object();
+                _cleanup_json_ json_object *o = json_new();
                 const char *interface;
 
-                if (!o)
-                        return -ENOMEM;
                 r = sd_bus_message_read(m, "s", &interface);
                 if (r < 0)
                         return r;
-                r = streq(interface, VFIOD_JOB_INTERFACE) ? bus_merge_dict(m, o)
-                                                          : sd_bus_message_skip(m, "a{sv}");
+                r = bus_merge_dict(m, o);
                 if (r < 0)
                         return r;
-                if (streq(interface, VFIOD_JOB_INTERFACE)) {
-                        r = json_append(jobs, TAKE_PTR(o));
-                        if (r < 0)
-                                return r;
-                }
+                if (streq(interface, VFIOD_JOB_INTERFACE))
+                        json_append(jobs, TAKE_PTR(o));
                 r = sd_bus_message_exit_container(m);
                 if (r < 0)
                         return r;
@@ -53,27 +50,22 @@ static int read_objects(sd_bus_message *m, json_object *jobs)
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
-                r = sd_bus_message_skip(m, "o");
-                if (r < 0)
-                        return r;
-                r = read_interfaces(m, jobs);
+                r = read_object(m, jobs);
                 if (r < 0)
                         return r;
                 r = sd_bus_message_exit_container(m);
                 if (r < 0)
                         return r;
         }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
+        return r;
 }
 
 static int list_jobs(Ctl *c, json_object **ret)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-        _cleanup_json_ json_object *jobs = json_object_new_array();
+        _cleanup_json_ json_object *jobs = json_new_list();
         int r;
 
-        if (!jobs)
-                return -ENOMEM;
         r = bus_method(c, VFIOD_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
                        &m);
         if (r != 0)
@@ -89,17 +81,17 @@ static int list_jobs(Ctl *c, json_object **ret)
 }
 
 /* Puts the local time where the table shows the start. */
-static int add_local_time(json_object *job)
+static void add_local_time(json_object *job)
 {
-        _cleanup_free_ char *key = field_json_name("StartedUSec");
-        int64_t usec = key ? json_number(job, key) : -1;
+        _cleanup_free_ char *key = must(field_json_name("StartedUSec"));
+        int64_t usec = json_number(job, key);
         time_t seconds = usec / (int64_t)USEC_PER_SEC;
         char text[64] = "";
         struct tm tm;
 
         if (usec > 0 && localtime_r(&seconds, &tm))
                 strftime(text, sizeof(text), "%F %T", &tm);
-        return json_add_text(job, "started", text);
+        json_add_text(job, "started", text);
 }
 
 int verb_jobs(Ctl *c, char **args)
@@ -115,13 +107,12 @@ int verb_jobs(Ctl *c, char **args)
         r = list_jobs(c, &jobs);
         if (r != 0)
                 return r;
-        if (c->options.json != JSON_OFF)
-                return print_json(c, jobs);
-        for (size_t i = 0; i < json_object_array_length(jobs); i++) {
-                r = add_local_time(json_object_array_get_idx(jobs, i));
-                if (r < 0)
-                        return r;
+        if (c->options.json != JSON_OFF) {
+                print_json(c, jobs);
+                return 0;
         }
+        for (size_t i = 0; i < json_count(jobs); i++)
+                add_local_time(json_at(jobs, i));
         return print_table(c, columns, ELEMENTSOF(columns), jobs);
 }
 

@@ -18,68 +18,51 @@ typedef struct Watch {
         json_object *devices; /* by address */
 } Watch;
 
-/* One line out, at once: whoever reads a pipe wants it now. */
-static int print_event(const Watch *w, json_object *event, const char *text)
+/* One line out, at once: whoever reads a pipe wants it now. Takes over both. */
+static void print_event(const Watch *w, json_object *event, char *text)
 {
         if (w->ctl->options.json == JSON_OFF)
                 print_safe(stdout, "%s\n", text);
         else
                 puts(json_object_to_json_string_ext(event, JSON_C_TO_STRING_NOSLASHESCAPE));
-        return fflush(stdout) == 0 ? 0 : -errno;
+        (void)fflush(stdout); /* main() looks for errors, SIGPIPE ends us */
+        json_object_put(event);
+        free(text);
 }
 
-static int print_device(const Watch *w, json_object *device)
+static json_object *new_event(const char *what)
+{
+        json_object *event = json_new();
+
+        json_add_text(event, "event", what);
+        return event;
+}
+
+static void print_device(const Watch *w, json_object *d)
 {
         static const char *const keys[] = { "address", "state", "reason", "driver", "group" };
-        _cleanup_json_ json_object *event = json_object_new_object();
-        const char *reason = json_text(device, "reason"), *driver = json_text(device, "driver");
-        const char *sentence = json_text(device, "sentence");
-        _cleanup_free_ char *text = NULL;
-        int r;
+        const char *reason = json_text(d, "reason"), *driver = json_text(d, "driver");
+        json_object *event = new_event("device");
 
-        if (!event)
-                return -ENOMEM;
-        r = json_add_text(event, "event", "device");
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(keys); i++)
-                r = json_add(event, keys[i],
-                             json_object_get(json_object_object_get(device, keys[i])));
-        if (r < 0)
-                return r;
-        r = asprintf(&text, "%s: %s%s%s%s%s%s%s", strempty(json_text(device, "address")),
-                     strempty(json_text(device, "state")), driver ? " on " : " without a driver",
-                     strempty(driver), reason ? ": " : "", strempty(reason),
-                     reason && sentence ? ": " : "", reason ? strempty(sentence) : "");
-        return r < 0 ? -ENOMEM : print_event(w, event, text);
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_add(event, keys[i], json_object_get(json_object_object_get(d, keys[i])));
+        print_event(w, event,
+                    format_text("%s: %s%s%s%s%s%s%s", json_word(d, "address"),
+                                json_word(d, "state"), driver ? " on " : " without a driver",
+                                strempty(driver), reason ? ": " : "", strempty(reason),
+                                reason ? ": " : "", reason ? json_word(d, "sentence") : ""));
 }
 
-/* Of a job or of the daemon itself. */
-static int print_state(const Watch *w, const char *what, const char *number, const char *state)
+/* Of a job, or (with no number) of the daemon itself. */
+static void print_state(const Watch *w, const char *number, const char *state)
 {
-        _cleanup_json_ json_object *event = json_object_new_object();
-        _cleanup_free_ char *text = NULL;
-        int r;
+        json_object *event = new_event(number ? "job" : "manager");
 
-        if (!event || json_add_text(event, "event", what) < 0 ||
-            (number &&
-             json_add(event, "id", json_object_new_uint64(strtoull(number, NULL, 10))) < 0) ||
-            json_add_text(event, "state", state) < 0)
-                return -ENOMEM;
-        r = asprintf(&text, "%s%s%s: %s", number ? what : "vfiod", number ? " " : "",
-                     strempty(number), state);
-        return r < 0 ? -ENOMEM : print_event(w, event, text);
-}
-
-static int print_removed(const Watch *w, const char *address)
-{
-        _cleanup_json_ json_object *event = json_object_new_object();
-        _cleanup_free_ char *text = NULL;
-
-        if (!event || json_add_text(event, "event", "removed") < 0 ||
-            json_add_text(event, "address", address) < 0)
-                return -ENOMEM;
-        if (asprintf(&text, "%s: removed", address) < 0)
-                return -ENOMEM;
-        return print_event(w, event, text);
+        if (number)
+                json_add_number(event, "id", strtoll(number, NULL, 10));
+        json_add_text(event, "state", state);
+        print_event(w, event,
+                    format_text("%s%s: %s", number ? "job " : "vfiod", strempty(number), state));
 }
 
 /* The address of a device's object, to be freed; NULL: another object, or out of memory. */
@@ -100,22 +83,17 @@ static json_object *known_device(Watch *w, const char *address)
 
         if (json_object_object_get_ex(w->devices, address, &d))
                 return d;
-        d = json_object_new_object();
-        if (!d || json_add(w->devices, address, d) < 0)
-                return NULL;
-        return json_add_text(d, "address", address) < 0 ? NULL : d;
+        d = json_new();
+        json_add(w->devices, address, d);
+        json_add_text(d, "address", address);
+        return d;
 }
 
 /* What a line shows of a device; a change in other properties prints none. */
 static char *summary(json_object *d)
 {
-        char *text;
-
-        if (asprintf(&text, "%s %s %s %s", strempty(json_text(d, "state")),
-                     strempty(json_text(d, "reason")), strempty(json_text(d, "driver")),
-                     strempty(json_text(d, "sentence"))) < 0)
-                return NULL;
-        return text;
+        return format_text("%s %s %s %s", json_word(d, "state"), json_word(d, "reason"),
+                           json_word(d, "driver"), json_word(d, "sentence"));
 }
 
 static int device_changed(Watch *w, sd_bus_message *m, const char *path)
@@ -127,29 +105,25 @@ static int device_changed(Watch *w, sd_bus_message *m, const char *path)
         if (!address)
                 return 0;
         d = known_device(w, address);
-        if (!d)
-                return -ENOMEM;
         before = summary(d);
         r = bus_merge_dict(m, d);
         if (r < 0)
                 return r;
         after = summary(d);
-        if (!before || !after)
-                return -ENOMEM;
-        return streq(before, after) ? 0 : print_device(w, d);
+        if (!streq(before, after))
+                print_device(w, d);
+        return 0;
 }
 
-static int state_changed(Watch *w, sd_bus_message *m, const char *what, const char *number)
+static int state_changed(Watch *w, sd_bus_message *m, const char *number)
 {
-        _cleanup_json_ json_object *changed = json_object_new_object();
+        _cleanup_json_ json_object *changed = json_new();
         int r;
 
-        if (!changed)
-                return -ENOMEM;
         r = bus_merge_dict(m, changed);
-        if (r < 0 || !json_text(changed, "state"))
-                return r;
-        return print_state(w, what, number, json_text(changed, "state"));
+        if (r >= 0 && json_text(changed, "state"))
+                print_state(w, number, json_text(changed, "state"));
+        return r;
 }
 
 static int on_properties(Watch *w, sd_bus_message *m)
@@ -163,9 +137,9 @@ static int on_properties(Watch *w, sd_bus_message *m)
         if (streq(interface, VFIOD_DEVICE_INTERFACE))
                 return device_changed(w, m, path);
         if (streq(interface, VFIOD_MANAGER_INTERFACE))
-                return state_changed(w, m, "manager", NULL);
+                return state_changed(w, m, NULL);
         if (streq(interface, VFIOD_JOB_INTERFACE) && startswith(path, VFIOD_JOB_PREFIX "/"))
-                return state_changed(w, m, "job", path + strlen(VFIOD_JOB_PREFIX "/"));
+                return state_changed(w, m, path + strlen(VFIOD_JOB_PREFIX "/"));
         return 0;
 }
 
@@ -198,6 +172,7 @@ static int on_added(Watch *w, sd_bus_message *m)
 static int on_removed(Watch *w, sd_bus_message *m)
 {
         _cleanup_free_ char *address = NULL;
+        json_object *event;
         const char *path;
         int r;
 
@@ -208,7 +183,10 @@ static int on_removed(Watch *w, sd_bus_message *m)
         if (!address)
                 return 0;
         json_object_object_del(w->devices, address);
-        return print_removed(w, address);
+        event = new_event("removed");
+        json_add_text(event, "address", address);
+        print_event(w, event, format_text("%s: removed", address));
+        return 0;
 }
 
 static int on_job(Watch *w, sd_bus_message *m)
@@ -221,7 +199,8 @@ static int on_job(Watch *w, sd_bus_message *m)
         if (r < 0)
                 return r;
         snprintf(number, sizeof(number), "%" PRIu64, id);
-        return print_state(w, "job", number, "new");
+        print_state(w, number, "new");
+        return 0;
 }
 
 static int on_owner(Watch *w, sd_bus_message *m)
@@ -230,7 +209,9 @@ static int on_owner(Watch *w, sd_bus_message *m)
         int r;
 
         r = sd_bus_message_read(m, "sss", NULL, NULL, &after);
-        return r < 0 ? r : print_state(w, "manager", NULL, after[0] ? "running" : "gone");
+        if (r >= 0)
+                print_state(w, NULL, after[0] ? "running" : "gone");
+        return r;
 }
 
 static int dispatch(Watch *w, sd_bus_message *m)
@@ -255,22 +236,16 @@ static int dispatch(Watch *w, sd_bus_message *m)
 /* What is known before the first signal. */
 static int read_devices(Ctl *c, json_object **ret)
 {
-        _cleanup_json_ json_object *map = json_object_new_object(), *list = NULL;
+        _cleanup_json_ json_object *list = NULL;
         int r;
 
-        if (!map)
-                return -ENOMEM;
         r = source_devices(c, &list);
         if (r != 0)
                 return r;
-        for (size_t i = 0; i < json_object_array_length(list); i++) {
-                json_object *d = json_object_array_get_idx(list, i);
-
-                r = json_add(map, strempty(json_text(d, "address")), json_object_get(d));
-                if (r < 0)
-                        return r;
-        }
-        *ret = TAKE_PTR(map);
+        *ret = json_new();
+        for (size_t i = 0; i < json_count(list); i++)
+                json_add(*ret, json_word(json_at(list, i), "address"),
+                         json_object_get(json_at(list, i)));
         return 0;
 }
 

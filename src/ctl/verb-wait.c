@@ -4,6 +4,7 @@
 #include "ctl/bus-json.h"
 #include "ctl/bus.h"
 #include "ctl/json.h"
+#include "ctl/print.h"
 #include "ctl/source.h"
 #include "ctl/verbs.h"
 
@@ -40,7 +41,7 @@ static int look(Ctl *c, uint64_t left, json_object **ret)
 static bool is_settled(json_object *manager)
 {
         json_object *counts = json_object_object_get(manager, "counts");
-        const char *state = strempty(json_text(manager, "state"));
+        const char *state = json_word(manager, "state");
 
         if (streq(state, "disabled"))
                 return true;
@@ -56,14 +57,9 @@ static int say_devices(Ctl *c)
         r = source_devices(c, &devices);
         if (r != 0)
                 return r;
-        for (size_t i = 0; i < json_object_array_length(devices); i++) {
-                json_object *d = json_object_array_get_idx(devices, i);
-
-                if (json_text(d, "reason"))
-                        fail(0, "%s: %s: %s: %s (%s)", strempty(json_text(d, "address")),
-                             strempty(json_text(d, "state")), json_text(d, "reason"),
-                             strempty(json_text(d, "sentence")), strempty(json_text(d, "remedy")));
-        }
+        for (size_t i = 0; i < json_count(devices); i++)
+                if (json_text(json_at(devices, i), "reason"))
+                        say_device(0, json_at(devices, i));
         return STATUS_NOT_AS_DECLARED;
 }
 
@@ -75,7 +71,7 @@ static int say_timeout(json_object *manager)
                 return fail(STATUS_NO_DAEMON, "vfiod did not start in time");
         return fail(STATUS_TIMED_OUT,
                     "timed out: vfiod is %s, %" PRIi64 " devices pending, %" PRIi64 " working",
-                    strempty(json_text(manager, "state")), MAX(json_number(counts, "pending"), 0),
+                    json_word(manager, "state"), MAX(json_number(counts, "pending"), 0),
                     MAX(json_number(counts, "working"), 0));
 }
 
@@ -94,9 +90,7 @@ static int wait_settled(Ctl *c, uint64_t deadline)
                 if (!manager && !c->options.has_timeout)
                         return fail(STATUS_NO_DAEMON, "vfiod is not running; start vfiod.service");
                 if (manager && is_settled(manager))
-                        return streq(strempty(json_text(manager, "state")), "degraded")
-                                       ? say_devices(c)
-                                       : 0;
+                        return streq(json_word(manager, "state"), "degraded") ? say_devices(c) : 0;
                 r = bus_next(c, deadline, &signal);
                 if (r == STATUS_TIMED_OUT)
                         return say_timeout(manager);

@@ -22,7 +22,7 @@ int verb_cancel(Ctl *c, char **args);
 int verb_doctor(Ctl *c, char **args);
 
 /* Steps and refusals in words, or as JSON. `nothing` says what it means if there are none. */
-_must_check_ int print_plan(const Ctl *c, json_object *plan, const char *nothing);
+void print_plan(const Ctl *c, json_object *plan, const char *nothing);
 
 /* Diagnostics of files in words on `f`, or as JSON on stdout. 1: one of them is an error. */
 _must_check_ int print_diagnostics(const Ctl *c, json_object *list, FILE *f);

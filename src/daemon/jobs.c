@@ -307,22 +307,40 @@ static int check_submission(const Manager *m, const Operation *op, sd_bus_error 
         return 0;
 }
 
-/* Of an apply: all that now differ. */
-static int collect_addresses(const Manager *m, const Operation *op, Job *j)
+static int add_address(Job *j, const PciAddress *a)
 {
-        size_t n = op->n_addresses;
+        PciAddress *grown = reallocarray(j->addresses, j->n_addresses + 1, sizeof(PciAddress));
 
-        for (size_t i = 0; i < m->plan->n_units; i++)
-                n += m->plan->units[i].n_members;
-        j->addresses = calloc(n + 1, sizeof(PciAddress));
-        if (!j->addresses)
+        if (!grown)
                 return -ENOMEM;
-        for (size_t i = 0; i < op->n_addresses; i++)
-                j->addresses[j->n_addresses++] = op->addresses[i];
-        for (size_t i = 0; op->kind == OPERATION_APPLY && i < m->plan->n_units; i++)
-                for (size_t k = 0; k < m->plan->units[i].n_members; k++)
-                        j->addresses[j->n_addresses++] = m->plan->units[i].members[k];
+        j->addresses = grown;
+        grown[j->n_addresses++] = *a;
         return 0;
+}
+
+/* An apply is about all devices that now differ from what the files say. */
+static int collect_differing(Manager *m, Job *j)
+{
+        _cleanup_(desired_freep) Desired *desired = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        int r;
+
+        r = manager_compute(m, m->inventory, &m->requests, &desired, &plan);
+        for (size_t i = 0; r >= 0 && i < plan->n_units; i++)
+                for (size_t k = 0; r >= 0 && k < plan->units[i].n_members; k++)
+                        r = add_address(j, &plan->units[i].members[k]);
+        return r;
+}
+
+static int collect_addresses(Manager *m, const Operation *op, Job *j)
+{
+        int r = 0;
+
+        if (op->kind == OPERATION_APPLY)
+                return collect_differing(m, j);
+        for (size_t i = 0; r >= 0 && i < op->n_addresses; i++)
+                r = add_address(j, &op->addresses[i]);
+        return r;
 }
 
 static int job_new(Manager *m, const Operation *op, Job **ret)
@@ -338,6 +356,7 @@ static int job_new(Manager *m, const Operation *op, Job **ret)
         j->uid = op->uid;
         r = collect_addresses(m, op, j);
         if (r < 0) {
+                free(j->addresses);
                 free(j);
                 return r;
         }

@@ -11,17 +11,11 @@
 #include <sys/stat.h>
 
 #define DEVICES_DIRECTORY "etc/vfiod/devices.d"
+#define FILE_PREFIX "50-vfioctl-"
 
 static int file_name(const PciAddress *a, char **ret)
 {
-        return asprintf(ret, "50-vfioctl-%s.conf", PCI_ADDRESS_STR(a)) < 0 ? -ENOMEM : 0;
-}
-
-static int file_path(const PciAddress *a, char **ret)
-{
-        return asprintf(ret, DEVICES_DIRECTORY "/50-vfioctl-%s.conf", PCI_ADDRESS_STR(a)) < 0
-                       ? -ENOMEM
-                       : 0;
+        return asprintf(ret, FILE_PREFIX "%s.conf", PCI_ADDRESS_STR(a)) < 0 ? -ENOMEM : 0;
 }
 
 static const char *driver_word(const Operation *op)
@@ -91,8 +85,8 @@ static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bu
         r = file_name(a, &name);
         if (r >= 0)
                 r = check_earlier_rule(m, d, name, error);
-        if (r >= 0)
-                r = file_path(a, &path);
+        if (r >= 0 && asprintf(&path, DEVICES_DIRECTORY "/%s", name) < 0)
+                r = -ENOMEM;
         if (r >= 0)
                 r = file_text(d, op, &text);
         if (r >= 0)
@@ -118,18 +112,34 @@ int persist_bind(Manager *m, const Operation *op, sd_bus_error *error)
         return manager_reload(m, false);
 }
 
+/* Takes away the file of ours that decides for the device; another's file is its owner's to change.
+ */
+static int remove_one(Manager *m, const PciAddress *a, sd_bus_error *error)
+{
+        _cleanup_free_ char *path = NULL;
+        ssize_t i = inventory_index(m->inventory, a);
+        const Rule *rule = i < 0 ? NULL : m->desired->targets[i].rule;
+
+        if (!rule)
+                return 0;
+        if (!startswith(rule->name, FILE_PREFIX))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED,
+                                         "%s: the file '%s' decides for it: change or remove it",
+                                         PCI_ADDRESS_STR(a), rule->path);
+        if (asprintf(&path, DEVICES_DIRECTORY "/%s", rule->name) < 0)
+                return -ENOMEM;
+        if (unlinkat(m->root.root, path, 0) < 0 && errno != ENOENT)
+                return sd_bus_error_set_errnof(error, errno, "Failed to remove '/%s': %m", path);
+        return 0;
+}
+
 int persist_release(Manager *m, const Operation *op, sd_bus_error *error)
 {
         for (size_t i = 0; i < op->n_addresses; i++) {
-                _cleanup_free_ char *path = NULL;
-                int r;
+                int r = remove_one(m, &op->addresses[i], error);
 
-                r = file_path(&op->addresses[i], &path);
                 if (r < 0)
                         return r;
-                if (unlinkat(m->root.root, path, 0) < 0 && errno != ENOENT)
-                        return sd_bus_error_set_errnof(error, errno, "Failed to remove '/%s': %m",
-                                                       path);
         }
         return manager_reload(m, false);
 }

@@ -43,6 +43,8 @@ static void report_change(const DeviceStatus *was, const DeviceStatus *is, const
                 report_problem(is, &f);
                 break;
         case STATE_READY:
+                if (!was)
+                        break;
                 f.message_id = VFIOD_MESSAGE_BOUND;
                 log_full(LOG_INFO, 0, &f, "ready on %s.", d && d->driver ? d->driver : "no driver");
                 break;

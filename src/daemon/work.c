@@ -203,8 +203,8 @@ static void on_done(Run *run, const RunResult *result, void *userdata)
 
         w->over = true;
         take_in_result(m, u, result);
-        if (result->ok && u->restore)
-                forget_origins(m, u->members, u->n_members);
+        if (result->ok)
+                forget_origins(m, u->back, u->n_back);
         else if (!result->ok && result->rolled_back)
                 forget_origins(m, w->created, w->n_created);
         for (size_t i = 0; i < u->n_members; i++)

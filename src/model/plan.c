@@ -362,7 +362,7 @@ static int plan_unit(const Planner *p, int group, Device *const *members, size_t
 {
         _cleanup_free_ Move *moves = calloc(n, sizeof(Move));
         _cleanup_(unit_done) Unit u = { .group = group };
-        bool all_back = true;
+        bool takes = false;
         int r;
 
         if (!moves)
@@ -372,13 +372,14 @@ static int plan_unit(const Planner *p, int group, Device *const *members, size_t
 
                 moves[i] = move_for(members[i], &p->desired->targets[k], &p->choices[k],
                                     origin_table_find_device(p->origins, members[i]));
-                all_back =
-                        all_back && (moves[i].kind == MOVE_GIVE_BACK || moves[i].kind == MOVE_STAY);
+                takes = takes || (moves[i].kind != MOVE_GIVE_BACK && moves[i].kind != MOVE_STAY);
                 r = unit_add_member(&u, &members[i]->address);
+                if (r >= 0 && moves[i].kind == MOVE_GIVE_BACK)
+                        r = unit_add_back(&u, &members[i]->address);
                 if (r < 0)
                         return r;
         }
-        u.restore = all_back;
+        u.restore = u.n_back > 0 && !takes;
         r = check_unit(&u, p->inv, moves, n);
         if (r >= 0 && u.n_refusals == 0)
                 r = add_steps(&u, moves, n);

@@ -44,7 +44,9 @@ typedef struct Unit {
         int group;           /* -1: a device without one */
         PciAddress *members; /* endpoints, sorted */
         size_t n_members;
-        bool restore; /* gives back what was taken */
+        PciAddress *back; /* members that are given back to what they were */
+        size_t n_back;
+        bool restore; /* only gives back: such a unit is never rolled back */
         Step *steps;  /* none if refused */
         size_t n_steps;
         Refusal *refusals;

@@ -11,20 +11,31 @@ void unit_done(Unit *u)
         for (size_t i = 0; i < u->n_refusals; i++)
                 free(u->refusals[i].detail);
         free(u->members);
+        free(u->back);
         free(u->steps);
         free(u->refusals);
         *u = (Unit){ 0 };
 }
 
-int unit_add_member(Unit *u, const PciAddress *address)
+static int append_address(PciAddress **list, size_t *n, const PciAddress *address)
 {
-        PciAddress *grown = reallocarray(u->members, u->n_members + 1, sizeof(PciAddress));
+        PciAddress *grown = reallocarray(*list, *n + 1, sizeof(PciAddress));
 
         if (!grown)
                 return -ENOMEM;
-        u->members = grown;
-        u->members[u->n_members++] = *address;
+        *list = grown;
+        grown[(*n)++] = *address;
         return 0;
+}
+
+int unit_add_member(Unit *u, const PciAddress *address)
+{
+        return append_address(&u->members, &u->n_members, address);
+}
+
+int unit_add_back(Unit *u, const PciAddress *address)
+{
+        return append_address(&u->back, &u->n_back, address);
 }
 
 /* Takes over `s.argument`, also on failure. */
@@ -95,6 +106,8 @@ int unit_copy(const Unit *u, Unit *ret)
 
         for (size_t i = 0; i < u->n_members && r >= 0; i++)
                 r = unit_add_member(&copy, &u->members[i]);
+        for (size_t i = 0; i < u->n_back && r >= 0; i++)
+                r = unit_add_back(&copy, &u->back[i]);
         for (size_t i = 0; i < u->n_steps && r >= 0; i++) {
                 const Step *s = &u->steps[i];
 

@@ -7,6 +7,7 @@
 
 /* Each copies what it is given. */
 _must_check_ int unit_add_member(Unit *u, const PciAddress *address);
+_must_check_ int unit_add_back(Unit *u, const PciAddress *address);
 _must_check_ int unit_add_step(Unit *u, StepKind kind, const PciAddress *address,
                                const char *argument, const char *why);
 

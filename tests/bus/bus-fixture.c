@@ -41,8 +41,12 @@ static void start_daemon(Fixture *f)
         text = g_strdup_printf(bus_config, f->directory);
         g_assert_true(g_file_set_contents(config, text, -1, NULL));
         option = g_strdup_printf("--config-file=%s", config);
-        char *argv[] = { (char *)"dbus-daemon", (char *)"--nofork", (char *)"--nopidfile",
-                         (char *)"--nosyslog", option, NULL };
+        char *argv[] = { (char *)"dbus-daemon",
+                         (char *)"--nofork",
+                         (char *)"--nopidfile",
+                         (char *)"--nosyslog",
+                         option,
+                         NULL };
         g_assert_true(g_spawn_async(NULL, argv, NULL,
                                     G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
                                     &f->daemon, &error));
@@ -92,8 +96,8 @@ static Question *read_question(sd_bus_message *m)
         const char *kind, *key, *name, *action, *id, *value;
 
         g_assert_cmpstr(sd_bus_message_get_signature(m, true), ==, "(sa{sv})sa{ss}us");
-        g_assert_cmpint(
-                sd_bus_message_read(m, "(sa{sv})s", &kind, 1, &key, "s", &name, &action), >, 0);
+        g_assert_cmpint(sd_bus_message_read(m, "(sa{sv})s", &kind, 1, &key, "s", &name, &action), >,
+                        0);
         g_assert_cmpstr(key, ==, "name");
         q->subject_kind = g_strdup(kind);
         q->subject_name = g_strdup(name);
@@ -164,12 +168,12 @@ static void start_polkit(Fixture *f)
 {
         f->questions = g_ptr_array_new_with_free_func(question_free);
         f->polkit = fixture_connect(f, geteuid());
-        /* The mock gives answers of other types than it declares, so it stands as a whole object. */
-        g_assert_cmpint(sd_bus_add_object_vtable(f->polkit, NULL,
-                                                 "/org/freedesktop/PolicyKit1/Authority",
-                                                 "org.freedesktop.PolicyKit1.Authority",
-                                                 mock_vtable, f),
-                        >=, 0);
+        /* The mock gives answers of other types than it declares, so it stands as a whole object.
+         */
+        g_assert_cmpint(
+                sd_bus_add_object_vtable(f->polkit, NULL, "/org/freedesktop/PolicyKit1/Authority",
+                                         "org.freedesktop.PolicyKit1.Authority", mock_vtable, f),
+                >=, 0);
         g_assert_cmpint(sd_bus_request_name(f->polkit, "org.freedesktop.PolicyKit1", 0), >=, 0);
 }
 
@@ -312,9 +316,9 @@ sd_bus_message *fixture_new_call(sd_bus *client, const char *path, const char *i
 {
         sd_bus_message *m = NULL;
 
-        g_assert_cmpint(sd_bus_message_new_method_call(client, &m, VFIOD_BUS_NAME, path, interface,
-                                                       member),
-                        >=, 0);
+        g_assert_cmpint(
+                sd_bus_message_new_method_call(client, &m, VFIOD_BUS_NAME, path, interface, member),
+                >=, 0);
         return m;
 }
 
@@ -338,9 +342,8 @@ sd_bus_message *fixture_call(Fixture *f, sd_bus_message *m, sd_bus_error *error)
 
 const char *fixture_try(Fixture *f, sd_bus *client, const char *member, const char *types, ...)
 {
-        sd_bus_message *m =
-                fixture_new_call(client, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, member);
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        sd_bus_message *m = fixture_new_call(client, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, member);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *name;
         va_list ap;
 
@@ -383,9 +386,9 @@ void manager_refresh(Manager *m)
         for (size_t i = 0; i < m->inventory->n_devices; i++)
                 m->inventory->devices[i]->boot_vga = m->inventory->devices[i]->group == 9;
         compute(m, m->config, &none, m->inventory, &m->desired, &m->plan);
-        g_assert_cmpint(status_compute(m->inventory, m->desired, m->plan, false, NULL, NULL,
-                                       &m->status),
-                        ==, 0);
+        g_assert_cmpint(
+                status_compute(m->inventory, m->desired, m->plan, false, NULL, NULL, &m->status),
+                ==, 0);
         after = manager_snapshot(m);
         bus_emit_changes(m, &before, &after);
         plan_free(plan);

@@ -62,8 +62,8 @@ static void world_run(World *w)
                 host_record(&w->host, u, &w->origins);
                 for (size_t k = 0; k < u->n_steps; k++)
                         g_assert_cmpint(host_step(&w->host, &u->steps[k]), ==, 0);
-                for (size_t k = 0; k < u->n_members && u->restore && u->n_steps > 0; k++)
-                        origin_table_remove(&w->origins, &u->members[k]);
+                for (size_t k = 0; k < u->n_back; k++)
+                        origin_table_remove(&w->origins, &u->back[k]);
         }
 }
 
@@ -166,6 +166,26 @@ static void test_removed_file_gives_back_what_was_there(void)
         world_plan(&w);
         g_assert_cmpuint(w.plan->n_units, ==, 0);
         g_assert_cmpint(world_status(&w, "05:01.0").state, ==, STATE_UNMANAGED);
+        world_done(&w);
+}
+
+static void test_a_node_to_be_set_right_gives_nothing_back(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_VFIO);
+        w.config->rules[0]->access = (Access){ .has_mode = true, .mode = 0660 };
+        world_plan(&w);
+        world_run(&w);
+        world_plan(&w);
+        w.inv->devices[inventory_index(w.inv, &w.host.devices[7].address)]->has_node = true;
+        plan_free(w.plan);
+        g_assert_cmpint(plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.plan), ==, 0);
+        g_assert_cmpuint(w.plan->units[0].n_steps, ==, 1);
+        g_assert_cmpint(w.plan->units[0].steps[0].kind, ==, STEP_NODE_ACCESS);
+        g_assert_cmpuint(w.plan->units[0].n_back, ==, 0);
+        g_assert_false(w.plan->units[0].restore);
         world_done(&w);
 }
 
@@ -587,6 +607,7 @@ int main(int argc, char *argv[])
         TEST(one_member_moves_its_whole_group);
         TEST(unbinds_come_before_binds);
         TEST(removed_file_gives_back_what_was_there);
+        TEST(a_node_to_be_set_right_gives_nothing_back);
         TEST(what_others_bound_is_not_given_back);
         TEST(strict_refuses_foreign_members);
         TEST(another_card_is_not_touched);

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The executor against a worker of this file: what is asked in which order, what is taken back,
+ * what a hung or dying worker costs. The worker is this program again, started with --root=LOG;
+ * it notes every request in LOG and obeys the function number of the device:
+ * 5 dies binding vfio-pci, 6 refuses that with EINVAL, 7 hangs in unbind until LOG.go is there.
+ */
+
+#include "basic/io.h"
+#include "exec/run.h"
+#include "model/unit.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+static const char *const verbs[_WORKER_VERB_MAX] = {
+        [WORKER_LOAD_MODULE] = "load",
+        [WORKER_SET_OVERRIDE] = "override",
+        [WORKER_CLEAR_OVERRIDE] = "clear",
+        [WORKER_UNBIND] = "unbind",
+        [WORKER_BIND] = "bind",
+        [WORKER_PROBE] = "probe",
+        [WORKER_NODE_ACCESS] = "access",
+        [WORKER_INSPECT] = "inspect",
+};
+
+static int fake_worker(const char *log_path)
+{
+        int log = open(log_path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+        g_autofree char *go = g_strdup_printf("%s.go", log_path);
+        WorkerRequest q;
+
+        while (recv(WORKER_FD, &q, sizeof(q), 0) > 0) {
+                WorkerReply p = { .version = WORKER_PROTOCOL_VERSION, .id = q.id };
+                bool takes;
+
+                dprintf(log, "%s %x %s\n", verbs[q.verb], q.address.function, q.argument);
+                takes = q.verb == WORKER_BIND && streq(q.argument, "vfio-pci");
+                if (takes && q.address.function == 5)
+                        return 1;
+                if (takes && q.address.function == 6)
+                        p.error = EINVAL;
+                while (q.verb == WORKER_UNBIND && q.address.function == 7 && access(go, F_OK) < 0)
+                        g_usleep(2000);
+                if (send(WORKER_FD, &p, sizeof(p), MSG_NOSIGNAL) < 0)
+                        return 1;
+        }
+        return 0;
+}
+
+typedef struct Fixture {
+        sd_event *event;
+        char *directory, *log;
+        Pool *pool;
+        Run *run;
+        RunResult result;
+        int record_error;
+        unsigned n_records, n_late;
+        bool done;
+} Fixture;
+
+static char *self;
+
+static void on_late(const PciAddress *address, void *userdata)
+{
+        ((Fixture *)userdata)->n_late++;
+}
+
+static int on_record(Run *run, const OriginTable *before, void *userdata)
+{
+        Fixture *f = userdata;
+
+        f->n_records++;
+        return f->record_error;
+}
+
+static void on_done(Run *run, const RunResult *result, void *userdata)
+{
+        Fixture *f = userdata;
+
+        f->result = *result;
+        f->done = true;
+}
+
+static void fixture_init(Fixture *f)
+{
+        *f = (Fixture){ .directory = g_dir_make_tmp("vfiod-run-XXXXXX", NULL) };
+        f->log = g_build_filename(f->directory, "log", NULL);
+        g_assert_cmpint(sd_event_new(&f->event), >=, 0);
+        g_assert_cmpint(pool_new(f->event, self, f->log, 4, on_late, f, &f->pool), ==, 0);
+}
+
+static void fixture_done(Fixture *f)
+{
+        char *go = g_strdup_printf("%s.go", f->log);
+
+        run_free(f->run);
+        pool_free(f->pool);
+        sd_event_unref(f->event);
+        g_unlink(f->log);
+        g_unlink(go);
+        g_rmdir(f->directory);
+        g_free(go);
+        g_free(f->log);
+        g_free(f->directory);
+}
+
+/* Turns the loop until `flag` is there, ten seconds at most. */
+static void turn_until(Fixture *f, const unsigned *count, const bool *flag)
+{
+        gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+
+        while (!(flag ? *flag : *count > 0)) {
+                g_assert_cmpint(g_get_monotonic_time(), <, end);
+                g_assert_cmpint(sd_event_run(f->event, 100 * USEC_PER_MSEC), >=, 0);
+        }
+}
+
+/* Two members: override, unbind and bind each; the second has this function number. */
+static Unit make_unit(unsigned function)
+{
+        PciAddress a[2] = { { .bus = 1 }, { .bus = 1, .function = (uint8_t)function } };
+        static const StepKind kinds[] = { STEP_SET_OVERRIDE, STEP_UNBIND, STEP_BIND };
+        static const char *const arguments[] = { "vfio-pci", "e1000", "vfio-pci" };
+        Unit u = { .group = 3 };
+
+        for (size_t k = 0; k < 3; k++)
+                for (size_t i = 0; i < 2; i++) {
+                        if (k == 0)
+                                g_assert_cmpint(unit_add_member(&u, &a[i]), ==, 0);
+                        g_assert_cmpint(unit_add_step(&u, kinds[k], &a[i], arguments[k], ""), ==,
+                                        0);
+                }
+        return u;
+}
+
+static void run_to_end(Fixture *f, unsigned function, uint64_t timeout_usec)
+{
+        static const RunHooks hooks = { on_record, on_done };
+        Unit u = make_unit(function);
+
+        g_assert_cmpint(run_new(f->pool, &u, timeout_usec, &hooks, f, &f->run), ==, 0);
+        g_assert_false(f->done);
+        unit_done(&u);
+        turn_until(f, NULL, &f->done);
+}
+
+static char **read_log(const Fixture *f)
+{
+        char **lines, *text;
+
+        g_assert_true(g_file_get_contents(f->log, &text, NULL, NULL));
+        lines = g_strsplit(g_strchomp(text), "\n", -1);
+        g_free(text);
+        return lines;
+}
+
+/* The verbs in order, a run of equal ones as one. */
+static char *read_phases(const Fixture *f)
+{
+        GString *phases = g_string_new(NULL);
+        char **lines = read_log(f), last[16] = "";
+
+        for (char **l = lines; *l; l++) {
+                char verb[16];
+
+                g_assert_cmpint(sscanf(*l, "%15s", verb), ==, 1);
+                if (!streq(verb, last))
+                        g_string_append_printf(phases, "%s ", verb);
+                g_strlcpy(last, verb, sizeof(last));
+        }
+        g_strfreev(lines);
+        return g_string_free(phases, FALSE);
+}
+
+static void assert_phases(const Fixture *f, const char *expected)
+{
+        char *phases = read_phases(f);
+
+        g_assert_cmpstr(phases, ==, expected);
+        g_free(phases);
+}
+
+static void test_phases_come_one_after_another(void)
+{
+        Fixture f;
+
+        fixture_init(&f);
+        run_to_end(&f, 1, USEC_INFINITY);
+        g_assert_true(f.result.ok);
+        g_assert_cmpuint(f.n_records, ==, 1);
+        assert_phases(&f, "inspect override unbind bind ");
+        fixture_done(&f);
+}
+
+static void test_a_refused_bind_is_taken_back(void)
+{
+        Fixture f;
+
+        fixture_init(&f);
+        run_to_end(&f, 6, USEC_INFINITY);
+        g_assert_false(f.result.ok);
+        g_assert_true(f.result.rolled_back);
+        g_assert_cmpint(f.result.reason, ==, REASON_DRIVER_REJECTED);
+        g_assert_cmpint(f.result.address.function, ==, 6);
+        g_assert_nonnull(strstr(f.result.detail, "EINVAL"));
+        assert_phases(&f, "inspect override unbind bind unbind clear bind ");
+        fixture_done(&f);
+}
+
+static void test_nothing_begins_unrecorded(void)
+{
+        Fixture f;
+
+        fixture_init(&f);
+        f.record_error = -ENOSPC;
+        run_to_end(&f, 1, USEC_INFINITY);
+        g_assert_false(f.result.ok);
+        assert_phases(&f, "inspect ");
+        fixture_done(&f);
+}
+
+static void test_a_dead_worker_fails_its_step(void)
+{
+        Fixture f;
+
+        fixture_init(&f);
+        run_to_end(&f, 5, USEC_INFINITY);
+        g_assert_false(f.result.ok);
+        g_assert_false(f.result.stuck);
+        g_assert_cmpint(f.result.reason, ==, REASON_DRIVER_REJECTED);
+        g_assert_true(f.result.rolled_back);
+        fixture_done(&f);
+}
+
+static void test_a_hung_write_is_never_repeated_and_others_go_on(void)
+{
+        const PciAddress stuck = { .bus = 1, .function = 7 };
+        char *go, **lines;
+        unsigned n = 0;
+        Fixture f;
+
+        fixture_init(&f);
+        run_to_end(&f, 7, 100 * USEC_PER_MSEC);
+        g_assert_true(f.result.stuck);
+        g_assert_cmpint(f.result.reason, ==, REASON_WRITE_TIMEOUT);
+        g_assert_cmpint(pool_find_stuck(f.pool, &stuck), >, 0);
+        f.run = run_free(f.run);
+        f.done = false;
+        run_to_end(&f, 1, USEC_INFINITY);
+        g_assert_true(f.result.ok);
+        g_assert_cmpuint(f.n_late, ==, 0);
+
+        go = g_strdup_printf("%s.go", f.log);
+        g_assert_true(g_file_set_contents(go, "", 0, NULL));
+        turn_until(&f, &f.n_late, NULL);
+        g_assert_cmpint(pool_find_stuck(f.pool, &stuck), ==, 0);
+        lines = read_log(&f);
+        for (char **l = lines; *l; l++)
+                n += streq(*l, "unbind 7 e1000");
+        g_assert_cmpuint(n, ==, 1);
+        g_strfreev(lines);
+        g_free(go);
+        fixture_done(&f);
+}
+
+int main(int argc, char *argv[])
+{
+        sigset_t mask;
+
+        if (argc == 3 && streq(argv[1], "--root"))
+                return fake_worker(argv[2]);
+        g_test_init(&argc, &argv, NULL);
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
+        self = g_file_read_link("/proc/self/exe", NULL);
+#define TEST(name) g_test_add_func("/run/" #name, test_##name)
+        TEST(phases_come_one_after_another);
+        TEST(a_refused_bind_is_taken_back);
+        TEST(nothing_begins_unrecorded);
+        TEST(a_dead_worker_fails_its_step);
+        TEST(a_hung_write_is_never_repeated_and_others_go_on);
+        return g_test_run();
+}
