@@ -142,3 +142,11 @@ void strv_sort(char **l)
         if (l)
                 qsort(l, strv_length(l), sizeof(char *), compare_strings);
 }
+
+int string_table_find(const char *const *names, size_t n, const char *s)
+{
+        for (size_t i = 0; i < n; i++)
+                if (streq(names[i], s))
+                        return (int)i;
+        return -EINVAL;
+}

@@ -32,3 +32,22 @@ char *strv_join(char *const *l, const char *separator);
 
 /* Sorts by strcmp(). */
 void strv_sort(char **l);
+
+/* The position of `s` in a table of names without holes, or -EINVAL. */
+int string_table_find(const char *const *names, size_t n, const char *s);
+
+/* Both ways between an enumeration and its table of names, which is called X_names. */
+#define DEFINE_TO_STRING(X, Type)         \
+        const char *X##_to_string(Type v) \
+        {                                 \
+                return X##_names[v];      \
+        }                                 \
+        struct _vfiod_semicolon_
+
+#define DEFINE_STRING_TABLE(X, Type)                                           \
+        DEFINE_TO_STRING(X, Type);                                             \
+        int X##_from_string(const char *s)                                     \
+        {                                                                      \
+                return string_table_find(X##_names, ELEMENTSOF(X##_names), s); \
+        }                                                                      \
+        struct _vfiod_semicolon_

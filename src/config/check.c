@@ -1,91 +1,86 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "config/files.h"
+/* Single files and texts. */
+
 #include "config/load.h"
-#include "config/rule.h"
+#include "config/source.h"
 
 #include <fcntl.h>
 
-typedef enum FileKind {
-        KIND_RULE,
-        KIND_RULE_DROP_IN,
-        KIND_SETTINGS,
-} FileKind;
-
-/* By its own name and that of the directory it lies in, as far as the path tells. */
-static int file_kind(const char *path, const char *name)
+int config_parse_rule(Config *c, int rootfd, const char *name, const char *path, const char *text,
+                      size_t size, Rule **ret)
 {
-        _cleanup_free_ char *copy = strdup(path);
-        char *directory, *slash;
-
-        if (!copy)
-                return -ENOMEM;
-        if (streq(name, "vfiod.conf"))
-                return KIND_SETTINGS;
-        slash = strrchr(copy, '/');
-        if (!slash)
-                return KIND_RULE;
-        *slash = 0;
-        slash = strrchr(copy, '/');
-        directory = slash ? slash + 1 : copy;
-        if (streq(directory, "vfiod.conf.d"))
-                return KIND_SETTINGS;
-        return endswith(directory, ".conf.d") ? KIND_RULE_DROP_IN : KIND_RULE;
-}
-
-static int check_rule(Config *c, int rootfd, const char *name, const char *path, const char *text,
-                      size_t size)
-{
-        Rule *rule = NULL;
+        _cleanup_(source_done) Source source = { 0 };
         int r;
 
-        r = config_parse_rule(c, rootfd, name, path, text, size, &rule);
+        r = source_init_rule(&source, c, rootfd, name, path);
+        if (r < 0)
+                return r;
+        r = source_read_text(&source, path, text, size);
+        if (r < 0)
+                return r;
+        return source_finish_rule(&source, ret);
+}
+
+int config_parse_settings(Config *c, const char *path, const char *text, size_t size)
+{
+        _cleanup_(source_done) Source source = { 0 };
+        int r;
+
+        r = source_init_settings(&source, c, &c->daemon);
+        if (r < 0)
+                return r;
+        r = source_read_text(&source, path, text, size);
+        if (r < 0)
+                return r;
+        source_finish_settings(&source);
+        return 0;
+}
+
+/* A drop-in alone is only part of a rule, so what it lacks is not looked at. */
+static int check_rule(Source *source, const char *name, const char *path, bool drop_in)
+{
+        _cleanup_(rule_unrefp) Rule *rule = NULL;
+        Config *c = source->config;
+        int r;
+
+        r = source_read_file(source, AT_FDCWD, path, path);
+        if (r < 0 || source->masked || drop_in)
+                return r;
+        r = source_finish_rule(source, &rule);
         if (r < 0)
                 return r;
         if (!rule)
                 return strv_extend(&c->broken, name);
-        r = config_find_rule(c, name) ? -EEXIST : config_add_rule(c, rule);
-        if (r < 0)
-                rule_unref(rule);
-        return r == -EEXIST ? 0 : r;
+        if (config_find_rule(c, name))
+                return 0;
+        r = config_add_rule(c, rule);
+        if (r >= 0)
+                TAKE_PTR(rule);
+        return r;
 }
 
-/* A drop-in alone is only part of a rule, so what it lacks is not looked at. */
-static int check_drop_in(Config *c, int rootfd, const char *name, const char *path,
-                         const char *text, size_t size)
-{
-        _cleanup_(rule_reader_done) RuleReader reader = { 0 };
-        int r;
-
-        r = rule_reader_init(&reader, c, rootfd, name, path);
-        if (r < 0)
-                return r;
-        return rule_reader_feed(&reader, path, text, size);
-}
-
+/* What a file is shows in its own name and that of its folder, as far as the path tells. */
 static int check_file(Config *c, int rootfd, const char *path)
 {
+        _cleanup_(source_done) Source source = { 0 };
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-        _cleanup_free_ char *text = NULL;
-        size_t size;
-        int r, kind;
+        _cleanup_free_ char *folder = strndup(path, (size_t)(name - path));
+        int r;
 
-        if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-                return config_add_diagnostic(c, path, 0, 0, true, "cannot be opened: %s",
-                                             strerror(errno));
-        kind = file_kind(path, name);
-        if (kind < 0)
-                return kind;
-        r = config_file_read(c, AT_FDCWD, path, path, &text, &size);
-        if (r == FILE_REFUSED && kind == KIND_RULE)
-                return strv_extend(&c->broken, name);
-        if (r != FILE_TEXT)
-                return r < 0 ? r : 0;
-        if (kind == KIND_SETTINGS)
-                return config_parse_settings(c, path, text, size);
-        if (kind == KIND_RULE_DROP_IN)
-                return check_drop_in(c, rootfd, name, path, text, size);
-        return check_rule(c, rootfd, name, path, text, size);
+        if (!folder)
+                return -ENOMEM;
+        if (!streq(name, "vfiod.conf") && !streq(folder, "vfiod.conf.d/") &&
+            !endswith(folder, "/vfiod.conf.d/")) {
+                r = source_init_rule(&source, c, rootfd, name, path);
+                return r < 0 ? r : check_rule(&source, name, path, endswith(folder, ".conf.d/"));
+        }
+        r = source_init_settings(&source, c, &c->daemon);
+        if (r < 0)
+                return r;
+        r = source_read_file(&source, AT_FDCWD, path, path);
+        source_finish_settings(&source);
+        return r;
 }
 
 int config_check_files(int rootfd, char *const *paths, Config **ret)

@@ -1,437 +1,326 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "config/keys.h"
+/* The sections and keys of device files and settings files, and how their values are read. */
+
+#include "basic/io.h"
 #include "basic/parse.h"
-#include "config/load.h"
+#include "config/ini.h"
 #include "config/pattern.h"
-#include "config/users.h"
+#include "config/source.h"
+
+#include <stdio.h>
 
 #define BLANKS " \t"
 
-enum { EXPECT_MAX = 65535, WORKERS_MAX = 64, JOBS_PER_USER_MAX = 1024 };
+enum { USERS_MAX = 8 * 1024 * 1024, WORD_SHOWN_MAX = 64 };
 
-/* `data` is the Rule or the DaemonSettings. */
-typedef int (*key_parser_t)(Source *source, const IniEvent *event, void *data);
+typedef struct Key Key;
 
-typedef struct Key {
+/*
+ * Puts one word into `field`; "" stands for an empty value. -ENOMEM, -E2BIG for too many values;
+ * any other error says that the key cannot have this one.
+ */
+typedef int (*set_t)(const Source *source, const Key *key, char *word, void *field);
+
+struct Key {
         const char *section, *name;
-        key_parser_t parse;
-} Key;
+        set_t set;
+        size_t offset;          /* of the field, in Rule or DaemonSettings */
+        const char *expected;   /* to stand behind "it takes" */
+        const char *separators; /* of a list's words; NULL: the value is one word */
+        uint64_t min, max;      /* of a number; of a time only the former */
+        MatchKey match;         /* of a pattern */
+};
 
-/* A word of a list, with its column in the file. */
-typedef struct Word {
-        char *text;
-        unsigned column;
-} Word;
-
-static void word_done(Word *word)
+static int set_pattern(const Source *source, const Key *key, char *word, void *field)
 {
-        free(word->text);
+        char ***patterns = field;
+
+        if (word[0])
+                return pattern_parse(key->match, word, patterns);
+        *patterns = strv_free(*patterns);
+        return 0;
 }
 
-/* 1: a word behind *position. 0: no more. */
-static int next_word(const IniEvent *event, const char *separators, const char **position,
-                     Word *ret)
+static int set_drivers(const Source *source, const Key *key, char *word, void *field)
 {
-        const char *start = *position + strspn(*position, separators);
-        size_t n = strcspn(start, separators);
-        char *text;
+        char ***drivers = field;
+        TargetKind kind;
 
-        if (n == 0)
+        if (!word[0]) {
+                *drivers = strv_free(*drivers);
                 return 0;
-        text = strndup(start, n);
-        if (!text)
-                return -ENOMEM;
-        *position = start + n;
-        *ret = (Word){ text, event->value_column + (unsigned)(start - event->value) };
-        return 1;
+        }
+        if (target_kind_parse(word, &kind) < 0 || kind != TARGET_DRIVER)
+                return -EINVAL;
+        if (strv_length(*drivers) >= CONFIG_VALUES_MAX)
+                return -E2BIG;
+        return strv_contains(*drivers, word) ? 0 : strv_extend(drivers, word);
 }
 
-/* Says what a key takes, at the column of what it does not take. */
-static int report_value(Source *source, const IniEvent *event, unsigned column, const char *value,
-                        const char *expected)
+static int set_hazards(const Source *source, const Key *key, char *word, void *field)
 {
-        if (!value[0])
-                return source_report(source, event->line, column, true,
-                                     "'%s=' is empty: it takes %s", event->key, expected);
-        return source_report(source, event->line, column, true, "'%s=' cannot be '%s': it takes %s",
-                             event->key, CLIP(value), expected);
-}
-
-static int report_too_many(Source *source, const IniEvent *event, unsigned column)
-{
-        return source_report(source, event->line, column, true,
-                             "'%s=' has more than %d values: use globs or more files", event->key,
-                             CONFIG_VALUES_MAX);
-}
-
-static int parse_pattern_word(Source *source, const IniEvent *event, MatchKey key, const Word *word,
-                              char ***patterns)
-{
+        HazardSet *set = field, more;
         int r;
 
-        r = pattern_parse(key, word->text, patterns);
-        if (r != -EINVAL)
+        r = hazard_set_parse(word, &more, NULL);
+        if (r < 0)
                 return r;
-        if (key != MATCH_VIRTUAL_FUNCTION && strchr(word->text, ','))
-                return source_report(source, event->line,
-                                     word->column + (unsigned)strcspn(word->text, ","), true,
-                                     "'%s=' has a comma: its values are separated by white space",
-                                     event->key);
-        return report_value(source, event, word->column, word->text, pattern_expected(key));
+        *set = word[0] ? *set | more : 0;
+        return 0;
 }
 
-static int parse_patterns(Source *source, const IniEvent *event, MatchKey key, Rule *rule)
+static int set_number(const Source *source, const Key *key, char *word, void *field)
 {
-        char ***patterns = &rule->match.patterns[key];
-        const char *position = event->value;
-        size_t n;
-        int r;
-
-        if (!event->value[0]) {
-                *patterns = strv_free(*patterns);
-                return 0;
-        }
-        for (n = strv_length(*patterns); n < CONFIG_VALUES_MAX; n++) {
-                _cleanup_(word_done) Word word = { 0 };
-
-                r = next_word(event, BLANKS, &position, &word);
-                if (r <= 0)
-                        return r;
-                r = parse_pattern_word(source, event, key, &word, patterns);
-                if (r < 0)
-                        return r;
-        }
-        return position[0] ? report_too_many(source, event, event->value_column) : 0;
-}
-
-static int parse_expect(Source *source, const IniEvent *event, void *data)
-{
-        Rule *rule = data;
         uint64_t n;
 
-        if (!event->value[0]) {
-                rule->match.expect = -1;
-                return 0;
-        }
-        if (parse_uint(event->value, 10, EXPECT_MAX, &n) < 0)
-                return report_value(source, event, event->value_column, event->value,
-                                    "a number of devices from 0 to 65535");
-        rule->match.expect = (int)n;
+        if (parse_uint(word, 10, key->max, &n) < 0 || n < key->min)
+                return -EINVAL;
+        *(unsigned *)field = (unsigned)n;
+        return 0;
+}
+
+static int set_expect(const Source *source, const Key *key, char *word, void *field)
+{
+        if (word[0])
+                return set_number(source, key, word, field);
+        *(int *)field = -1;
+        return 0;
+}
+
+static int set_time(const Source *source, const Key *key, char *word, void *field)
+{
+        uint64_t usec;
+
+        if (parse_sec(word, &usec) < 0 || usec < key->min)
+                return -EINVAL;
+        *(uint64_t *)field = usec;
         return 0;
 }
 
 /* Empty is an error, not the default: an operator may mean no driver, and vfio is not that. */
-static int parse_target(Source *source, const IniEvent *event, void *data)
+static int set_target(const Source *source, const Key *key, char *word, void *field)
 {
-        Rule *rule = data;
-        TargetKind kind;
+        Rule *rule = field;
         char *driver = NULL;
+        int r;
 
-        if (target_kind_parse(event->value, &kind) < 0)
-                return report_value(source, event, event->value_column, event->value,
-                                    "vfio, host, none or the name of a driver");
-        if (kind == TARGET_DRIVER) {
-                driver = strdup(event->value);
+        r = target_kind_parse(word, &rule->target);
+        if (r < 0)
+                return r;
+        if (rule->target == TARGET_DRIVER) {
+                driver = strdup(word);
                 if (!driver)
                         return -ENOMEM;
         }
         free(rule->driver);
         rule->driver = driver;
-        rule->target = kind;
         return 0;
 }
 
-static int parse_group_policy(Source *source, const IniEvent *event, void *data)
+static int set_group_policy(const Source *source, const Key *key, char *word, void *field)
 {
-        Rule *rule = data;
-
-        if (!event->value[0] || streq(event->value, "whole"))
-                rule->group_policy = GROUP_WHOLE;
-        else if (streq(event->value, "strict"))
-                rule->group_policy = GROUP_STRICT;
-        else
-                return report_value(source, event, event->value_column, event->value,
-                                    "whole or strict (the group that owns the VFIO node is "
-                                    "'Group=' in section [Access])");
+        if (word[0] && !streq(word, "whole") && !streq(word, "strict"))
+                return -EINVAL;
+        *(GroupPolicy *)field = streq(word, "strict") ? GROUP_STRICT : GROUP_WHOLE;
         return 0;
 }
 
-static int parse_accept(Source *source, const IniEvent *event, void *data)
+/* (uint32_t)-1 means "leave it" to chown(2), so it is no id. */
+static int parse_id(const char *s, uint32_t *ret)
 {
-        const char *position = event->value;
-        Rule *rule = data;
+        uint64_t id;
         int r;
 
-        if (!event->value[0])
-                rule->accept = 0;
-        for (;;) {
-                _cleanup_(word_done) Word word = { 0 };
-                HazardSet hazard;
-
-                r = next_word(event, BLANKS ",", &position, &word);
-                if (r <= 0)
-                        return r;
-                r = hazard_set_parse(word.text, &hazard, NULL);
-                if (r == -EINVAL)
-                        r = source_report(source, event->line, word.column, true,
-                                          "'Accept=' names an unknown hazard '%s'",
-                                          CLIP(word.text));
-                else if (r >= 0)
-                        rule->accept |= hazard;
-                if (r < 0)
-                        return r;
-        }
+        r = parse_uint(s, 10, UINT32_MAX - 1, &id);
+        if (r >= 0)
+                *ret = (uint32_t)id;
+        return r;
 }
 
-static int report_lookup(Source *source, const IniEvent *event, int error, const char *what,
-                         const char *database)
+/*
+ * A number, or a name in etc/passwd or etc/group, of which the third field is the id. Never through
+ * NSS: a directory server that does not answer must not hold up the boot.
+ */
+static int find_id(int rootfd, const char *path, const char *name, uint32_t *ret)
 {
-        if (error == -ENOENT)
-                return source_report(source, event->line, event->value_column, true,
-                                     "'%s=' names an unknown %s '%s': it is not in /%s, and one "
-                                     "from elsewhere is given by its number",
-                                     event->key, what, CLIP(event->value), database);
-        if (error == -EINVAL)
-                return report_value(source, event, event->value_column, event->value,
-                                    "a name or a number below 4294967295");
-        return source_report(source, event->line, event->value_column, true,
-                             "'%s=' cannot be looked up in /%s: %s", event->key, database,
-                             strerror(-error));
-}
-
-static int parse_owner(Source *source, const IniEvent *event, void *data)
-{
-        Access *access = &((Rule *)data)->access;
+        _cleanup_free_ char *text = NULL;
+        char *rest, *line;
         int r;
 
-        access->has_uid = false;
-        if (!event->value[0])
-                return 0;
-        r = user_lookup(source->rootfd, event->value, &access->uid);
-        if (r < 0)
-                return report_lookup(source, event, r, "user", "etc/passwd");
-        access->has_uid = true;
-        return 0;
-}
-
-static int parse_node_group(Source *source, const IniEvent *event, void *data)
-{
-        Access *access = &((Rule *)data)->access;
-        int r;
-
-        access->has_gid = false;
-        if (!event->value[0])
-                return 0;
-        r = group_lookup(source->rootfd, event->value, &access->gid);
-        if (r < 0)
-                return report_lookup(source, event, r, "group", "etc/group");
-        access->has_gid = true;
-        return 0;
-}
-
-static int parse_node_mode(Source *source, const IniEvent *event, void *data)
-{
-        Access *access = &((Rule *)data)->access;
-        mode_t mode;
-
-        access->has_mode = false;
-        if (!event->value[0])
-                return 0;
-        if (parse_mode(event->value, &mode) < 0)
-                return report_value(source, event, event->value_column, event->value,
-                                    "an octal mode up to 0777, such as 0660");
-        access->mode = mode;
-        access->has_mode = true;
-        return 0;
-}
-
-static int parse_timeout(Source *source, const IniEvent *event, bool zero, uint64_t *ret)
-{
-        uint64_t usec;
-
-        if (parse_sec(event->value, &usec) < 0 || (usec == 0 && !zero))
-                return report_value(source, event, event->value_column, event->value,
-                                    zero ? "a time such as 500ms, 30s, 5min or infinity"
-                                         : "a time above zero such as 500ms, 30s or 5min");
-        *ret = usec;
-        return 0;
-}
-
-static int parse_startup_timeout(Source *source, const IniEvent *event, void *data)
-{
-        return parse_timeout(source, event, true, &((DaemonSettings *)data)->startup_timeout_usec);
-}
-
-static int parse_write_timeout(Source *source, const IniEvent *event, void *data)
-{
-        return parse_timeout(source, event, false, &((DaemonSettings *)data)->write_timeout_usec);
-}
-
-static int parse_retry_max(Source *source, const IniEvent *event, void *data)
-{
-        return parse_timeout(source, event, false, &((DaemonSettings *)data)->retry_max_usec);
-}
-
-static int parse_max_workers(Source *source, const IniEvent *event, void *data)
-{
-        uint64_t n;
-
-        if (parse_uint(event->value, 10, WORKERS_MAX, &n) < 0 || n == 0)
-                return report_value(source, event, event->value_column, event->value,
-                                    "a number from 1 to 64");
-        ((DaemonSettings *)data)->max_workers = (unsigned)n;
-        return 0;
-}
-
-static int parse_max_jobs_per_user(Source *source, const IniEvent *event, void *data)
-{
-        uint64_t n;
-
-        if (parse_uint(event->value, 10, JOBS_PER_USER_MAX, &n) < 0 || n == 0)
-                return report_value(source, event, event->value_column, event->value,
-                                    "a number from 1 to 1024");
-        ((DaemonSettings *)data)->max_jobs_per_user = (unsigned)n;
-        return 0;
-}
-
-static int parse_allowed_drivers(Source *source, const IniEvent *event, void *data)
-{
-        DaemonSettings *settings = data;
-        const char *position = event->value;
-        int r;
-
-        if (!event->value[0]) {
-                settings->allowed_drivers = strv_free(settings->allowed_drivers);
-                return 0;
-        }
-        for (size_t n = strv_length(settings->allowed_drivers); n < CONFIG_VALUES_MAX; n++) {
-                _cleanup_(word_done) Word word = { 0 };
-                TargetKind kind;
-
-                r = next_word(event, BLANKS, &position, &word);
-                if (r <= 0)
-                        return r;
-                if (target_kind_parse(word.text, &kind) < 0 || kind != TARGET_DRIVER)
-                        r = report_value(source, event, word.column, word.text,
-                                         "names of drivers, separated by white space");
-                else if (!strv_contains(settings->allowed_drivers, word.text))
-                        r = strv_extend(&settings->allowed_drivers, word.text);
-                if (r < 0)
-                        return r;
-        }
-        return position[0] ? report_too_many(source, event, event->value_column) : 0;
-}
-
-/* The other keys of [Match] are those of MatchKey. */
-static const Key rule_keys[] = {
-        { "Match", "Expect", parse_expect },       { "Device", "Driver", parse_target },
-        { "Device", "Group", parse_group_policy }, { "Device", "Accept", parse_accept },
-        { "Access", "Owner", parse_owner },        { "Access", "Group", parse_node_group },
-        { "Access", "Mode", parse_node_mode },     { 0 },
-};
-
-static const Key settings_keys[] = {
-        { "Daemon", "StartupTimeoutSec", parse_startup_timeout },
-        { "Daemon", "WriteTimeoutSec", parse_write_timeout },
-        { "Daemon", "RetryMaxSec", parse_retry_max },
-        { "Daemon", "MaxWorkers", parse_max_workers },
-        { "Daemon", "MaxJobsPerUser", parse_max_jobs_per_user },
-        { "Daemon", "AllowedDrivers", parse_allowed_drivers },
-        { 0 },
-};
-
-/* What is read, and into what. */
-typedef struct Reading {
-        Source *source;
-        const Key *keys;
-        Rule *rule; /* or NULL */
-        void *data;
-        on_section_t on_section;
-        void *userdata;
-} Reading;
-
-static bool section_is_known(const Key *keys, const char *section)
-{
-        for (; keys->section; keys++)
-                if (streq(keys->section, section))
-                        return true;
-        return false;
-}
-
-static int read_section(const Reading *reading, const IniEvent *event)
-{
-        if (startswith(event->section, "X-"))
-                return 0;
-        if (!section_is_known(reading->keys, event->section))
-                return source_report(reading->source, event->line, event->column, true,
-                                     "unknown section [%s]", CLIP(event->section));
-        if (reading->on_section)
-                reading->on_section(reading->userdata, event);
-        return 0;
-}
-
-static int read_assignment(const Reading *reading, const IniEvent *event)
-{
-        int match_key = match_key_from_string(event->key);
-
-        /* An unknown section has been told of, and one with X- belongs to someone else. */
-        if (!section_is_known(reading->keys, event->section))
-                return 0;
-        if (reading->rule && streq(event->section, "Match") && match_key >= 0)
-                return parse_patterns(reading->source, event, (MatchKey)match_key, reading->rule);
-        for (const Key *key = reading->keys; key->section; key++)
-                if (streq(key->section, event->section) && streq(key->name, event->key))
-                        return key->parse(reading->source, event, reading->data);
-        return source_report(reading->source, event->line, event->column, false,
-                             "unknown key '%s=' in section [%s], ignored", CLIP(event->key),
-                             event->section);
-}
-
-static int read_event(const Reading *reading, const IniEvent *event)
-{
-        switch (event->kind) {
-        case INI_SECTION:
-                return read_section(reading, event);
-        case INI_ASSIGNMENT:
-                return read_assignment(reading, event);
-        default:
-                return source_report(reading->source, event->line, event->column, true, "%s",
-                                     event->problem);
-        }
-}
-
-static int read_text(const Reading *reading, const char *text, size_t size)
-{
-        _cleanup_(ini_done) IniReader reader = { 0 };
-        IniEvent event;
-        int r;
-
-        if (size > CONFIG_FILE_MAX)
-                return source_report(reading->source, 0, 0, true, "is larger than %d bytes",
-                                     CONFIG_FILE_MAX);
-        r = ini_init(&reader, text, size);
+        r = parse_id(name, ret);
+        if (r != -EINVAL)
+                return r;
+        r = read_file_at(rootfd, path, USERS_MAX, &text, NULL);
         if (r < 0)
                 return r;
-        for (ini_next(&reader, &event); event.kind != INI_END; ini_next(&reader, &event)) {
-                r = read_event(reading, &event);
-                if (r < 0)
-                        return r;
+        rest = text;
+        while ((line = strsep(&rest, "\n"))) {
+                const char *entry = strsep(&line, ":");
+
+                strsep(&line, ":");
+                if (line && streq(entry, name))
+                        return parse_id(strsep(&line, ":"), ret);
         }
-        return 0;
+        return -ENOENT;
 }
 
-int keys_read_rule(Source *source, const char *text, size_t size, Rule *rule,
-                   on_section_t on_section, void *userdata)
+static int set_owner(const Source *source, const Key *key, char *word, void *field)
 {
-        const Reading reading = { source, rule_keys, rule, rule, on_section, userdata };
+        Access *access = field;
 
-        return read_text(&reading, text, size);
+        access->has_uid = word[0];
+        return word[0] ? find_id(source->rootfd, "etc/passwd", word, &access->uid) : 0;
 }
 
-int keys_read_settings(Source *source, const char *text, size_t size, DaemonSettings *settings)
+static int set_node_group(const Source *source, const Key *key, char *word, void *field)
 {
-        const Reading reading = { source, settings_keys, NULL, settings, NULL, NULL };
+        Access *access = field;
 
-        return read_text(&reading, text, size);
+        access->has_gid = word[0];
+        return word[0] ? find_id(source->rootfd, "etc/group", word, &access->gid) : 0;
+}
+
+static int set_node_mode(const Source *source, const Key *key, char *word, void *field)
+{
+        Access *access = field;
+
+        access->has_mode = word[0];
+        return word[0] ? parse_mode(word, &access->mode) : 0;
+}
+
+#define RULE(field) offsetof(Rule, field)
+#define DAEMON(field) offsetof(DaemonSettings, field)
+
+/* The other keys of [Match] are those of MatchKey. */
+static const Key keys[] = {
+        { "Match", "Expect", set_expect, RULE(match.expect), .max = 65535,
+          .expected = "a number of devices from 0 to 65535" },
+        { "Device", "Driver", set_target, 0,
+          .expected = "vfio, host, none or the name of a driver" },
+        { "Device", "Group", set_group_policy, RULE(group_policy),
+          .expected = "whole or strict (for the group of the VFIO node see [Access])" },
+        { "Device", "Accept", set_hazards, RULE(accept), .separators = BLANKS ",",
+          .expected = "names of hazards, see vfiod.devices(5)" },
+        { "Access", "Owner", set_owner, RULE(access),
+          .expected = "a number or a name in /etc/passwd" },
+        { "Access", "Group", set_node_group, RULE(access),
+          .expected = "a number or a name in /etc/group" },
+        { "Access", "Mode", set_node_mode, RULE(access),
+          .expected = "an octal mode up to 0777, such as 0660" },
+        { "Daemon", "StartupTimeoutSec", set_time, DAEMON(startup_timeout_usec),
+          .expected = "a time such as 500ms, 30s, 5min or infinity" },
+        { "Daemon", "WriteTimeoutSec", set_time, DAEMON(write_timeout_usec), .min = 1,
+          .expected = "a time above zero such as 500ms, 30s or 5min" },
+        { "Daemon", "RetryMaxSec", set_time, DAEMON(retry_max_usec), .min = 1,
+          .expected = "a time above zero such as 500ms, 30s or 5min" },
+        { "Daemon", "MaxWorkers", set_number, DAEMON(max_workers), .min = 1, .max = 64,
+          .expected = "a number from 1 to 64" },
+        { "Daemon", "MaxJobsPerUser", set_number, DAEMON(max_jobs_per_user), .min = 1, .max = 1024,
+          .expected = "a number from 1 to 1024" },
+        { "Daemon", "AllowedDrivers", set_drivers, DAEMON(allowed_drivers), .separators = BLANKS,
+          .expected = "names of drivers, separated by white space" },
+};
+
+/* A word of any length would flood the journal; its place is given anyway. */
+static const char *show(const char *word)
+{
+        return strlen(word) > WORD_SHOWN_MAX ? "\xe2\x80\xa6" : word;
+}
+
+static int set_word(Source *source, const Key *key, const IniLine *line, char *word)
+{
+        void *object = source->rule ? (void *)source->rule : &source->settings;
+        unsigned column = line->value_column + (unsigned)(word - line->value);
+        _cleanup_free_ char *copy = strdup(word);
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        r = key->set(source, key, word, (char *)object + key->offset);
+        if (r == -ENOMEM || r >= 0)
+                return r;
+        if (r == -E2BIG)
+                return source_report(source, line->number, column, true,
+                                     "'%s=' has more than %d values", key->name, CONFIG_VALUES_MAX);
+        return source_report(source, line->number, column, true,
+                             "'%s=' cannot be '%s': it takes %s", key->name, show(copy),
+                             key->expected);
+}
+
+static int set_value(Source *source, const Key *key, const IniLine *line)
+{
+        const char *separators = strempty(key->separators);
+        char *next = line->value + strspn(line->value, separators);
+        int r;
+
+        do {
+                char *word = next;
+
+                next += strcspn(next, separators);
+                if (*next)
+                        *next++ = 0;
+                next += strspn(next, separators);
+                r = set_word(source, key, line, word);
+        } while (r >= 0 && *next);
+        return r;
+}
+
+static bool section_is_known(const Source *source, const char *section)
+{
+        if (!source->rule)
+                return streq(section, "Daemon");
+        return streq(section, "Match") || streq(section, "Device") || streq(section, "Access");
+}
+
+static int read_assignment(Source *source, const IniLine *line)
+{
+        int match = match_key_from_string(line->key);
+
+        if (streq(line->section, "Match") && match >= 0) {
+                const Key key = { "Match",
+                                  line->key,
+                                  set_pattern,
+                                  RULE(match.patterns[match]),
+                                  .separators = BLANKS,
+                                  .match = (MatchKey)match,
+                                  .expected = pattern_expected((MatchKey)match) };
+
+                return set_value(source, &key, line);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (streq(keys[i].section, line->section) && streq(keys[i].name, line->key))
+                        return set_value(source, &keys[i], line);
+        return source_report(source, line->number, line->column, false,
+                             "unknown key '%s=' in section [%s], ignored", show(line->key),
+                             line->section);
+}
+
+static int read_line(Source *source, const IniLine *line)
+{
+        if (line->problem)
+                return source_report(source, line->number, line->column, true, "%s", line->problem);
+        if (section_is_known(source, line->section)) {
+                if (line->key)
+                        return read_assignment(source, line);
+                if (streq(line->section, "Device") && source->rule->target == TARGET_UNMANAGED)
+                        source->rule->target = TARGET_VFIO;
+                return 0;
+        }
+        /* One with X- belongs to someone else. */
+        if (line->key || startswith(line->section, "X-"))
+                return 0;
+        return source_report(source, line->number, line->column, true, "unknown section [%s]",
+                             show(line->section));
+}
+
+int source_read_keys(Source *source, char *text)
+{
+        IniReader reader = { .rest = text };
+        IniLine line;
+        int r = 0;
+
+        while (r >= 0 && ini_next(&reader, &line))
+                r = read_line(source, &line);
+        return r;
 }

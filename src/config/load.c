@@ -2,185 +2,195 @@
 
 #include "config/load.h"
 #include "basic/io.h"
-#include "config/cmdline.h"
-#include "config/files.h"
-#include "config/rule.h"
-#include "config/settings.h"
+#include "basic/parse.h"
+#include "config/ini.h"
+#include "config/source.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { CMDLINE_SIZE_MAX = 64 * 1024 };
 
+static const char *const directories[] = { "etc/vfiod", "run/vfiod", "usr/local/lib/vfiod",
+                                           "usr/lib/vfiod" };
+
+/* Paths are those in messages: the prefix, a slash, and the path below the root. */
 typedef struct Loader {
-        Place place;
+        int rootfd;
+        const char *prefix;
+        Config *config;
         const Config *previous; /* or NULL */
-        Cmdline cmdline;
+        char **skip;            /* basenames of device files */
 } Loader;
 
-static bool has_errors_since(const Config *c, size_t first)
+static const char *below_root(const Loader *loader, const char *path)
 {
-        for (size_t i = first; i < c->n_diagnostics; i++)
-                if (c->diagnostics[i].error)
-                        return true;
-        return false;
+        return path + strlen(loader->prefix) + 1;
 }
 
-/* Adds words to the first error since `first`, where the reader of one line looks. */
-static int append_to_error(Config *c, size_t first, const char *words)
+static int add_names(const Loader *loader, const char *directory, char **found, char ***names)
 {
-        for (size_t i = first; i < c->n_diagnostics; i++) {
-                Diagnostic *d = &c->diagnostics[i];
-                char *longer;
+        int r = 0;
 
-                if (!d->error)
+        STRV_FOREACH(name, found) {
+                if (!endswith(*name, ".conf") || strv_contains(*names, *name))
                         continue;
-                if (asprintf(&longer, "%s%s", d->message, words) < 0)
-                        return -ENOMEM;
-                free(d->message);
-                d->message = longer;
-                return 0;
-        }
-        return 0;
-}
-
-static int load_settings_files(const Loader *loader, const ConfigFiles *files)
-{
-        Config *c = loader->place.config;
-        int r;
-
-        for (size_t i = 0; i < files->n_files; i++) {
-                _cleanup_free_ char *shown = NULL, *text = NULL;
-                size_t size;
-
-                shown = place_show(&loader->place, files->files[i].path);
-                if (!shown)
-                        return -ENOMEM;
-                r = config_file_read(c, loader->place.rootfd, files->files[i].path, shown, &text,
-                                     &size);
-                if (r == FILE_TEXT)
-                        r = config_parse_settings(c, shown, text, size);
+                /* Names go into messages, on the bus and into JSON. */
+                if (*text_end(*name))
+                        r = config_add_diagnostic(loader->config, directory, 0, 0, true,
+                                                  "has a file whose name is no UTF-8 text");
+                else
+                        r = strv_extend(names, *name);
                 if (r < 0)
                         return r;
         }
+        return r;
+}
+
+static int list_directory(const Loader *loader, const char *directory, char ***names, bool *failed)
+{
+        _cleanup_strv_ char **found = NULL;
+        int r;
+
+        r = list_dir_at(loader->rootfd, below_root(loader, directory), &found);
+        if (r == -ENOENT)
+                return 0;
+        if (r >= 0 && strv_length(found) > CONFIG_FILES_MAX)
+                r = -E2BIG;
+        if (r >= 0)
+                return add_names(loader, directory, found, names);
+        *failed = true;
+        return config_add_diagnostic(loader->config, directory, 0, 0, true, "cannot be read: %s",
+                                     strerror(-r));
+}
+
+/*
+ * All names in .conf in a folder ("devices.d/") of the four directories, sorted, each once. Sets
+ * `failed` if a directory could not be read.
+ */
+static int list_folder(const Loader *loader, const char *folder, char ***ret, bool *failed)
+{
+        _cleanup_strv_ char **names = NULL;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (asprintf(&path, "%s/%s/%s", loader->prefix, directories[i], folder) < 0)
+                        return -ENOMEM;
+                r = list_directory(loader, path, &names, failed);
+                if (r < 0)
+                        return r;
+        }
+        strv_sort(names);
+        *ret = TAKE_PTR(names);
         return 0;
 }
 
-/* After the files: if any is in error, all settings stay what they were before this reload. */
-static int keep_settings(const Loader *loader, size_t first)
+/* The file of the highest directory that has it. -ENOENT: none has. */
+static int find_file(const Loader *loader, const char *folder, const char *name, char **ret)
 {
-        Config *c = loader->place.config;
-        DaemonSettings settings;
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                _cleanup_free_ char *path = NULL;
+                struct stat st;
+                int r;
+
+                if (asprintf(&path, "%s/%s/%s%s", loader->prefix, directories[i], folder, name) < 0)
+                        return -ENOMEM;
+                r = fstatat(loader->rootfd, below_root(loader, path), &st, AT_SYMLINK_NOFOLLOW);
+                /* Whatever else is wrong with it is said when it is read. */
+                if (r < 0 && (errno == ENOENT || errno == ENOTDIR))
+                        continue;
+                *ret = TAKE_PTR(path);
+                return 0;
+        }
+        return -ENOENT;
+}
+
+static int find_and_read(const Loader *loader, Source *source, const char *folder, const char *name)
+{
+        _cleanup_free_ char *path = NULL;
         int r;
 
-        if (!loader->previous || !has_errors_since(c, first))
-                return 0;
-        r = settings_copy(&loader->previous->daemon, &settings);
+        r = find_file(loader, folder, name, &path);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return source_read_file(source, loader->rootfd, below_root(loader, path), path);
+}
+
+static int load_settings_file(const Loader *loader, const char *folder, const char *name,
+                              bool *failed)
+{
+        _cleanup_(source_done) Source source = { 0 };
+        int r;
+
+        r = source_init_settings(&source, loader->config, &loader->config->daemon);
         if (r < 0)
                 return r;
-        settings_done(&c->daemon);
-        c->daemon = settings;
-        return append_to_error(c, first, ", keeping the settings as they were");
+        r = find_and_read(loader, &source, folder, name);
+        if (r < 0)
+                return r;
+        if (source.n_errors > 0)
+                *failed = true;
+        source_finish_settings(&source);
+        return 0;
+}
+
+/* After any error all settings are what they were before this reload. */
+static int keep_settings(const Loader *loader)
+{
+        _cleanup_(source_done) Source source = { 0 };
+        int r;
+
+        r = source_init_settings(&source, loader->config, &loader->previous->daemon);
+        if (r >= 0)
+                source_finish_settings(&source);
+        return r;
 }
 
 static int load_settings(const Loader *loader)
 {
-        _cleanup_(config_files_done) ConfigFiles files = { 0 }, drop_ins = { 0 };
-        size_t first = loader->place.config->n_diagnostics;
+        _cleanup_strv_ char **names = NULL;
+        bool failed = false;
         int r;
 
-        r = config_files_find(&loader->place, "vfiod.conf", &files);
+        r = load_settings_file(loader, "", "vfiod.conf", &failed);
         if (r < 0)
                 return r;
-        r = config_files_list(&loader->place, "vfiod.conf.d", &drop_ins);
+        r = list_folder(loader, "vfiod.conf.d/", &names, &failed);
         if (r < 0)
                 return r;
-        r = load_settings_files(loader, &files);
-        if (r < 0)
-                return r;
-        r = load_settings_files(loader, &drop_ins);
-        if (r < 0)
-                return r;
-        return keep_settings(loader, first);
+        STRV_FOREACH(name, names) {
+                r = load_settings_file(loader, "vfiod.conf.d/", *name, &failed);
+                if (r < 0)
+                        return r;
+        }
+        return failed && loader->previous ? keep_settings(loader) : 0;
 }
 
-/* A FileResult, as of config_file_read(); a text goes into the reader. */
-static int feed_file(const Loader *loader, RuleReader *reader, const char *path)
+static int read_drop_ins(const Loader *loader, Source *source)
 {
-        _cleanup_free_ char *shown = NULL, *text = NULL;
-        size_t size;
-        int r, result;
-
-        shown = place_show(&loader->place, path);
-        if (!shown)
-                return -ENOMEM;
-        result = config_file_read(loader->place.config, loader->place.rootfd, path, shown, &text,
-                                  &size);
-        if (result == FILE_REFUSED)
-                reader->failed = true;
-        if (result != FILE_TEXT)
-                return result;
-        r = rule_reader_feed(reader, shown, text, size);
-        return r < 0 ? r : FILE_TEXT;
-}
-
-static int feed_drop_ins(const Loader *loader, RuleReader *reader)
-{
-        _cleanup_(config_files_done) ConfigFiles drop_ins = { 0 };
+        _cleanup_strv_ char **names = NULL;
         _cleanup_free_ char *folder = NULL;
+        bool failed = false;
         int r;
 
-        if (asprintf(&folder, "devices.d/%s.d", reader->rule->name) < 0)
+        if (asprintf(&folder, "devices.d/%s.d/", source->rule->name) < 0)
                 return -ENOMEM;
-        r = config_files_list(&loader->place, folder, &drop_ins);
+        r = list_folder(loader, folder, &names, &failed);
         if (r < 0)
                 return r;
-        if (drop_ins.incomplete)
-                reader->failed = true;
-        for (size_t i = 0; i < drop_ins.n_files; i++) {
-                r = feed_file(loader, reader, drop_ins.files[i].path);
+        source->n_errors += failed;
+        STRV_FOREACH(name, names) {
+                r = find_and_read(loader, source, folder, *name);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-/* The main file and its drop-ins. FILE_TEXT: *ret is the rule. */
-static int read_rule(const Loader *loader, const ConfigFile *file, Rule **ret)
-{
-        _cleanup_(rule_reader_done) RuleReader reader = { 0 };
-        _cleanup_free_ char *shown = place_show(&loader->place, file->path);
-        Rule *rule;
-        int r;
-
-        if (!shown)
-                return -ENOMEM;
-        r = rule_reader_init(&reader, loader->place.config, loader->place.rootfd, file->name,
-                             shown);
-        if (r < 0)
-                return r;
-        r = feed_file(loader, &reader, file->path);
-        if (r != FILE_TEXT)
-                return r;
-        r = feed_drop_ins(loader, &reader);
-        if (r < 0)
-                return r;
-        r = rule_reader_finish(&reader, &rule);
-        if (r < 0)
-                return r;
-        if (!rule)
-                return FILE_REFUSED;
-        *ret = rule;
-        return FILE_TEXT;
-}
-
-static Rule *previous_rule(const Loader *loader, const char *name)
-{
-        for (size_t i = 0; loader->previous && i < loader->previous->n_rules; i++)
-                if (streq(loader->previous->rules[i]->name, name))
-                        return loader->previous->rules[i];
-        return NULL;
-}
-
+/* Takes over the reference. */
 static int add_rule(Config *c, Rule *rule)
 {
         int r;
@@ -191,166 +201,123 @@ static int add_rule(Config *c, Rule *rule)
         return r;
 }
 
-/* For a file in error, of which the diagnostics begin at `first`. */
-static int keep_last_good(const Loader *loader, const char *name, size_t first)
+/* For a file in error, or in a directory that cannot be read. */
+static int keep_last_good(const Loader *loader, const char *name, const char *path)
 {
-        Config *c = loader->place.config;
-        Rule *rule = previous_rule(loader, name);
+        const Rule *last = loader->previous ? config_find_rule(loader->previous, name) : NULL;
         int r;
 
-        if (!rule)
-                return strv_extend(&c->broken, name);
-        r = add_rule(c, rule_ref(rule));
+        if (!last)
+                return strv_extend(&loader->config->broken, name);
+        r = add_rule(loader->config, rule_ref((Rule *)last));
         if (r < 0)
                 return r;
-        return append_to_error(c, first, ", keeping its last good content");
+        return config_add_diagnostic(loader->config, path, 0, 0, false,
+                                     "keeps its last good content");
 }
 
-static int skip_file(const Loader *loader, const ConfigFile *file)
+static int load_rule(const Loader *loader, const char *name)
 {
-        _cleanup_free_ char *shown = place_show(&loader->place, file->path);
-
-        if (!shown)
-                return -ENOMEM;
-        return config_add_diagnostic(loader->place.config, shown, 0, 0, false,
-                                     "left out by vfiod.skip= on the kernel command line");
-}
-
-static int load_rule(const Loader *loader, const ConfigFile *file)
-{
-        size_t first = loader->place.config->n_diagnostics;
-        Rule *rule = NULL;
+        _cleanup_(source_done) Source source = { 0 };
+        _cleanup_free_ char *path = NULL;
+        Rule *rule;
         int r;
 
-        if (cmdline_skips(&loader->cmdline, file->name))
-                return skip_file(loader, file);
-        r = read_rule(loader, file, &rule);
-        if (r == FILE_TEXT)
-                return add_rule(loader->place.config, rule);
-        if (r == FILE_REFUSED)
-                return keep_last_good(loader, file->name, first);
-        return r < 0 ? r : 0;
-}
-
-/* Files beyond the limit are not read, and their devices stay as they are. */
-static int refuse_surplus(const Loader *loader, const ConfigFiles *files)
-{
-        size_t first = loader->place.config->n_diagnostics;
-        int r;
-
-        for (size_t i = CONFIG_FILES_MAX; i < files->n_files; i++) {
-                if (i == CONFIG_FILES_MAX) {
-                        _cleanup_free_ char *shown =
-                                place_show(&loader->place, files->files[i].path);
-
-                        if (!shown)
-                                return -ENOMEM;
-                        r = config_add_diagnostic(loader->place.config, shown, 0, 0, true,
-                                                  "is beyond the first %d device files and is not "
-                                                  "read, nor are those after it",
-                                                  CONFIG_FILES_MAX);
-                        if (r < 0)
-                                return r;
-                }
-                r = keep_last_good(loader, files->files[i].name, first);
-                if (r < 0)
-                        return r;
-                first = loader->place.config->n_diagnostics;
-        }
-        return 0;
-}
-
-static bool has_file(const ConfigFiles *files, const char *name)
-{
-        for (size_t i = 0; i < files->n_files; i++)
-                if (streq(files->files[i].name, name))
-                        return true;
-        return false;
-}
-
-/* A directory that cannot be read is no reason to release what its files declared. */
-static int keep_unseen(const Loader *loader, const ConfigFiles *files)
-{
-        int r;
-
-        if (!files->incomplete || !loader->previous)
-                return 0;
-        for (size_t i = 0; i < loader->previous->n_rules; i++) {
-                Rule *rule = loader->previous->rules[i];
-
-                if (has_file(files, rule->name))
-                        continue;
-                r = add_rule(loader->place.config, rule_ref(rule));
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        r = find_file(loader, "devices.d/", name, &path);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        if (strv_contains(loader->skip, name))
+                return config_add_diagnostic(loader->config, path, 0, 0, false,
+                                             "left out by vfiod.skip= on the kernel command line");
+        r = source_init_rule(&source, loader->config, loader->rootfd, name, path);
+        if (r < 0)
+                return r;
+        r = source_read_file(&source, loader->rootfd, below_root(loader, path), path);
+        if (r < 0 || source.masked)
+                return r;
+        r = read_drop_ins(loader, &source);
+        if (r < 0)
+                return r;
+        r = source_finish_rule(&source, &rule);
+        if (r < 0)
+                return r;
+        return rule ? add_rule(loader->config, rule) : keep_last_good(loader, name, path);
 }
 
 static int load_rules(const Loader *loader)
 {
-        _cleanup_(config_files_done) ConfigFiles files = { 0 };
+        const Config *previous = loader->previous;
+        _cleanup_strv_ char **names = NULL;
+        bool failed = false;
         int r;
 
-        r = config_files_list(&loader->place, "devices.d", &files);
+        r = list_folder(loader, "devices.d/", &names, &failed);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < MIN(files.n_files, (size_t)CONFIG_FILES_MAX); i++) {
-                r = load_rule(loader, &files.files[i]);
+        STRV_FOREACH(name, names) {
+                r = load_rule(loader, *name);
                 if (r < 0)
                         return r;
         }
-        r = refuse_surplus(loader, &files);
-        if (r < 0)
-                return r;
-        return keep_unseen(loader, &files);
+        /* A directory that cannot be read is no reason to release what its files declared. */
+        for (size_t i = 0; failed && previous && i < previous->n_rules; i++) {
+                const Rule *rule = previous->rules[i];
+
+                if (strv_contains(names, rule->name))
+                        continue;
+                r = keep_last_good(loader, rule->name, rule->path);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
-static int load_cmdline(Loader *loader)
+/* vfiod=off, vfiod.skip=NN-name.conf,NN-name.conf */
+static int read_cmdline(const Loader *loader, char ***skip)
 {
-        _cleanup_free_ char *text = NULL, *shown = NULL;
+        _cleanup_strv_ char **words = NULL;
+        _cleanup_free_ char *text = NULL;
+        const char *name;
+        bool on;
         int r;
 
-        r = read_file_at(loader->place.rootfd, "proc/cmdline", CMDLINE_SIZE_MAX, &text, NULL);
+        r = read_file_at(loader->rootfd, "proc/cmdline", CMDLINE_SIZE_MAX, &text, NULL);
         if (r == -ENOENT)
                 return 0;
-        if (r >= 0)
-                r = cmdline_parse(text, &loader->cmdline);
-        if (r >= 0 || r == -ENOMEM) {
-                loader->place.config->disabled = loader->cmdline.off;
-                return r;
+        if (r < 0)
+                return config_add_diagnostic(loader->config, "/proc/cmdline", 0, 0, false,
+                                             "cannot be read: %s", strerror(-r));
+        r = strv_split(text, " \t\n", &words);
+        for (char **word = words; r >= 0 && word && *word; word++) {
+                char *value = *word;
+
+                name = strsep(&value, "=");
+                if (value && streq(name, "vfiod") && parse_boolean(value, &on) >= 0)
+                        loader->config->disabled = !on;
+                else if (value && streq(name, "vfiod.skip"))
+                        while (r >= 0 && (name = strsep(&value, ",")))
+                                r = strv_extend(skip, name);
         }
-        shown = place_show(&loader->place, "proc/cmdline");
-        if (!shown)
-                return -ENOMEM;
-        return config_add_diagnostic(loader->place.config, shown, 0, 0, false,
-                                     "cannot be read, so vfiod=off would not be seen: %s",
-                                     strerror(-r));
-}
-
-static int load_all(Loader *loader)
-{
-        int r;
-
-        r = load_cmdline(loader);
-        if (r < 0)
-                return r;
-        r = load_settings(loader);
-        if (r < 0)
-                return r;
-        return load_rules(loader);
+        return r;
 }
 
 int config_load(int rootfd, const char *prefix, const Config *previous, Config **ret)
 {
         _cleanup_(config_freep) Config *c = config_new();
-        Loader loader = { .place = { rootfd, prefix, c }, .previous = previous };
+        _cleanup_strv_ char **skip = NULL;
+        Loader loader = { rootfd, prefix, c, previous, NULL };
         int r;
 
         if (!c)
                 return -ENOMEM;
-        r = load_all(&loader);
-        cmdline_done(&loader.cmdline);
+        r = read_cmdline(&loader, &skip);
+        if (r < 0)
+                return r;
+        loader.skip = skip;
+        r = load_settings(&loader);
+        if (r < 0)
+                return r;
+        r = load_rules(&loader);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);

@@ -11,7 +11,7 @@
 enum {
         CONFIG_FILE_MAX = 1024 * 1024, /* bytes */
         CONFIG_LINE_MAX = 64 * 1024,   /* bytes, without the newline */
-        CONFIG_FILES_MAX = 4096,
+        CONFIG_FILES_MAX = 4096,       /* in one directory */
 };
 
 /*

@@ -6,299 +6,190 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#define HEX_DIGITS "0123456789abcdefABCDEF"
-#define GLOB_CHARACTERS "*?[]!^-"
+#define GLOB "*?["
 
-enum { VF_INDEX_MAX = 65535, VF_RANGES_MAX = 4096, NUMA_NODE_MAX = 65535 };
+enum { VF_INDEX_MAX = 65535, NUMA_NODE_MAX = 65535 };
 
-static bool only_has(const char *s, const char *characters)
+/* Steps over one character or bracket of a pattern, if it can stand for `c` of a form. */
+static bool step(const char **pattern, char c)
 {
-        return s[0] && s[strspn(s, characters)] == 0;
-}
+        const char *p = *pattern, *end = p;
 
-static bool is_glob(const char *s)
-{
-        return strpbrk(s, "*?[");
-}
-
-/* A '[' that nothing closes matches only itself in fnmatch(3), which nobody means. */
-static bool brackets_closed(const char *s)
-{
-        while ((s = strchr(s, '['))) {
-                s = strchr(s + 1, ']');
-                if (!s)
+        if (*p == '[') {
+                end = strchr(p, ']');
+                if (!end)
                         return false;
-        }
+        } else if (*p != '?' && (c == 'x' ? !isxdigit((unsigned char)*p) : *p != c))
+                return false;
+        *pattern = end + 1;
         return true;
-}
-
-static int copy_lower(const char *s, char **ret)
-{
-        char *copy = strdup(s);
-
-        if (!copy)
-                return -ENOMEM;
-        for (char *c = copy; *c; c++)
-                *c = (char)tolower((unsigned char)*c);
-        *ret = copy;
-        return 0;
-}
-
-static int copy_text(const char *s, char **ret)
-{
-        char *copy;
-
-        if (!s[0] || !brackets_closed(s))
-                return -EINVAL;
-        copy = strdup(s);
-        if (!copy)
-                return -ENOMEM;
-        *ret = copy;
-        return 0;
 }
 
 /*
- * Whether an address glob leaves out the domain. With one colon the first part is a bus ("41:*"),
- * unless it spells a whole domain ("0000:*"). Without a colon only a leading '*' can cover what
- * stands before ("*", "*.0").
+ * Whether a pattern can match any text of a form, in which 'x' stands for a hexadecimal digit. One
+ * that cannot is a mistake, and with '!' in front it would leave nothing out. As with any glob it
+ * is enough to go back to the last '*'.
  */
-static int glob_lacks_domain(const char *s)
+static bool fits(const char *pattern, const char *form)
 {
-        const char *colon = strchr(s, ':');
+        const char *star = NULL, *resume = NULL;
 
-        if (!colon)
-                return s[0] == '*' ? false : -EINVAL;
-        if (strchr(colon + 1, ':'))
-                return strchr(strchr(colon + 1, ':') + 1, ':') ? -EINVAL : false;
-        return strspn(s, HEX_DIGITS) < 4;
-}
-
-static int normalise_address(const char *s, char **ret)
-{
-        char text[PCI_ADDRESS_SIZE];
-        _cleanup_free_ char *lower = NULL;
-        PciAddress address;
-        int r;
-
-        if (!is_glob(s)) {
-                r = pci_address_parse(s, &address);
-                return r < 0 ? r : copy_text(pci_address_format(&address, text), ret);
-        }
-        if (!only_has(s, HEX_DIGITS ":." GLOB_CHARACTERS) || !brackets_closed(s))
-                return -EINVAL;
-        r = glob_lacks_domain(s);
-        if (r <= 0)
-                return r < 0 ? r : copy_lower(s, ret);
-        r = copy_lower(s, &lower);
-        if (r < 0)
-                return r;
-        return asprintf(ret, "0000:%s", lower) < 0 ? -ENOMEM : 0;
-}
-
-static bool id_half_is_valid(const char *s)
-{
-        if (is_glob(s))
-                return only_has(s, HEX_DIGITS GLOB_CHARACTERS) && brackets_closed(s);
-        return only_has(s, HEX_DIGITS) && strlen(s) == 4;
-}
-
-static int normalise_id(const char *s, char **ret)
-{
-        _cleanup_free_ char *vendor = NULL;
-        const char *colon = strchr(s, ':');
-
-        if (!colon)
-                return -EINVAL;
-        vendor = strndup(s, (size_t)(colon - s));
-        if (!vendor)
-                return -ENOMEM;
-        if (!id_half_is_valid(vendor) || !id_half_is_valid(colon + 1))
-                return -EINVAL;
-        return copy_lower(s, ret);
-}
-
-static int normalise_class(const char *s, char **ret)
-{
-        if (startswith(s, "0x") || startswith(s, "0X"))
-                s += 2;
-        if (is_glob(s)) {
-                if (!only_has(s, HEX_DIGITS GLOB_CHARACTERS) || !brackets_closed(s))
-                        return -EINVAL;
-        } else if (!only_has(s, HEX_DIGITS) || strlen(s) < 2 || strlen(s) > 6)
-                return -EINVAL;
-        return copy_lower(s, ret);
-}
-
-/* Not target_kind_parse(): here 'vfio', 'host' and 'none' would be names like any other. */
-static int normalise_driver(const char *s, char **ret)
-{
-        for (const char *c = s; *c; c++)
-                if (!isalnum((unsigned char)*c) && !strchr("_.+:" GLOB_CHARACTERS, *c))
-                        return -EINVAL;
-        return copy_text(s, ret);
-}
-
-/* Bytes as two hexadecimal digits each, joined by `separator`. */
-static bool is_bytes(const char *s, size_t n, char separator)
-{
-        if (strlen(s) != 3 * n - 1)
-                return false;
-        for (size_t i = 0; i < 3 * n - 1; i++)
-                if (i % 3 == 2 ? s[i] != separator : !isxdigit((unsigned char)s[i]))
+        for (;;) {
+                if (*pattern == '*') {
+                        star = ++pattern;
+                        resume = form;
+                } else if (!*form)
+                        return !*pattern;
+                else if (step(&pattern, *form))
+                        form++;
+                else if (star) {
+                        pattern = star;
+                        form = ++resume;
+                } else
                         return false;
-        return true;
+        }
 }
 
-static int normalise_mac(const char *s, char **ret)
+/* The normal form of a value in `word` or in the static prefix; -EINVAL if there is none. */
+typedef int (*normalise_t)(char *word, const char **ret_prefix);
+
+static void to_lower(char *s)
 {
-        if (is_glob(s) ? !only_has(s, HEX_DIGITS ":" GLOB_CHARACTERS) || !brackets_closed(s)
-                       : !is_bytes(s, 6, ':'))
-                return -EINVAL;
-        return copy_lower(s, ret);
+        for (; *s; s++)
+                *s = (char)tolower((unsigned char)*s);
 }
 
-static int normalise_serial(const char *s, char **ret)
+/* Without a domain it is 0000. A glob without any colon must begin with '*', to be clear. */
+static int normalise_address(char *word, const char **ret_prefix)
 {
-        char text[24];
+        PciAddress address;
+        bool is_short;
 
-        if (is_glob(s)) {
-                if (!only_has(s, HEX_DIGITS GLOB_CHARACTERS) || !brackets_closed(s))
+        to_lower(word);
+        is_short = fits(word, "xx:xx.x");
+        if (!strpbrk(word, GLOB)) {
+                if (pci_address_parse(word, &address) < 0)
                         return -EINVAL;
-                return copy_lower(s, ret);
-        }
-        if (is_bytes(s, 8, '-'))
-                return copy_lower(s, ret);
-        if (!only_has(s, HEX_DIGITS) || strlen(s) != 16)
+        } else if (!strchr(word, ':'))
+                return is_short && word[0] == '*' ? 0 : -EINVAL;
+        else if (!is_short && !fits(word, "xxxx:xx:xx.x") && !fits(word, "xxxxx:xx:xx.x"))
                 return -EINVAL;
-        for (size_t i = 0; i < 8; i++) {
-                text[3 * i] = s[2 * i];
-                text[3 * i + 1] = s[2 * i + 1];
-                text[3 * i + 2] = '-';
-        }
-        text[23] = 0;
-        return copy_lower(text, ret);
-}
-
-static int normalise_numa_node(const char *s, char **ret)
-{
-        uint64_t node;
-        int r;
-
-        if (streq(s, "-1"))
-                return copy_text(s, ret);
-        r = parse_uint(s, 10, NUMA_NODE_MAX, &node);
-        if (r < 0)
-                return -EINVAL;
-        return asprintf(ret, "%u", (unsigned)node) < 0 ? -ENOMEM : 0;
-}
-
-/* "6" or "0-3", without leading zeros; "*" is the whole range, since indices are no globs. */
-static int normalise_index_range(char *s, char **ret)
-{
-        char *dash = strchr(s, '-');
-        uint64_t first, last;
-        int r;
-
-        if (streq(s, "*"))
-                return asprintf(ret, "0-%u", (unsigned)VF_INDEX_MAX) < 0 ? -ENOMEM : 0;
-        if (dash)
-                *dash = 0;
-        r = parse_uint(s, 10, VF_INDEX_MAX, &first);
-        if (r < 0)
-                return -EINVAL;
-        if (!dash)
-                return asprintf(ret, "%u", (unsigned)first) < 0 ? -ENOMEM : 0;
-        r = parse_uint(dash + 1, 10, VF_INDEX_MAX, &last);
-        if (r < 0 || first > last)
-                return -EINVAL;
-        return asprintf(ret, "%u-%u", (unsigned)first, (unsigned)last) < 0 ? -ENOMEM : 0;
-}
-
-/* A normalised range for each word between the commas. */
-static int normalise_index_list(const char *s, char ***ret)
-{
-        _cleanup_strv_ char **ranges = NULL;
-        size_t n = 1;
-        int r;
-
-        for (const char *c = s; *c; c++)
-                n += *c == ',';
-        if (n > VF_RANGES_MAX)
-                return -EINVAL;
-        r = strv_split(s, ",", &ranges);
-        if (r < 0)
-                return r;
-        if (strv_length(ranges) != n) /* an empty word, as in "1,,2" */
-                return -EINVAL;
-        STRV_FOREACH(range, ranges) {
-                char *normal;
-
-                r = normalise_index_range(*range, &normal);
-                if (r < 0)
-                        return r;
-                free(*range);
-                *range = normal;
-        }
-        *ret = TAKE_PTR(ranges);
+        if (is_short)
+                *ret_prefix = "0000:";
         return 0;
 }
 
-typedef struct Form {
-        int (*normalise)(const char *s, char **ret);
-        const char *expected;
-} Form;
+/* A whole word is the beginning of a class code. */
+static int normalise_class(char *word, const char **ret_prefix)
+{
+        size_t n = strlen(word);
 
-static const Form forms[_MATCH_KEY_MAX] = {
-        [MATCH_ADDRESS] = { normalise_address,
+        to_lower(word);
+        if (startswith(word, "0x")) {
+                memmove(word, word + 2, n - 1);
+                n -= 2;
+        }
+        if (strpbrk(word, GLOB))
+                return fits(word, "xxxxxx") ? 0 : -EINVAL;
+        return n >= 2 && n <= 6 && strspn(word, "0123456789abcdef") == n ? 0 : -EINVAL;
+}
+
+static int normalise_driver(char *word, const char **ret_prefix)
+{
+        return strpbrk(word, "/,") ? -EINVAL : 0;
+}
+
+/* Compared as text, so a number must be spelled as the kernel does. */
+static int normalise_numa_node(char *word, const char **ret_prefix)
+{
+        uint64_t n;
+
+        if (streq(word, "-1") || streq(word, "0"))
+                return 0;
+        return word[0] != '0' && parse_uint(word, 10, NUMA_NODE_MAX, &n) >= 0 ? 0 : -EINVAL;
+}
+
+/* A key has a form or a function, or takes any text. */
+static const struct {
+        const char *form;
+        normalise_t normalise;
+        const char *expected;
+} rows[_MATCH_KEY_MAX] = {
+        [MATCH_ADDRESS] = { NULL, normalise_address,
                             "addresses such as 0000:41:00.0 or 41:00.0, or globs such as 41:*" },
-        [MATCH_ID] = { normalise_id, "vendor:device in hexadecimal, such as 10de:2684 or 10de:*" },
-        [MATCH_SUBSYSTEM_ID] = { normalise_id,
+        [MATCH_ID] = { "xxxx:xxxx", NULL,
+                       "vendor:device in hexadecimal, such as 10de:2684 or 10de:*" },
+        [MATCH_SUBSYSTEM_ID] = { "xxxx:xxxx", NULL,
                                  "vendor:device in hexadecimal, such as 1043:88e2 or 1043:*" },
-        [MATCH_CLASS] = { normalise_class, "two to six hexadecimal digits, such as 03 or 0300" },
-        [MATCH_DRIVER] = { normalise_driver, "names of drivers, or globs such as mlx5_*" },
-        [MATCH_PATH] = { copy_text, "a path as in udev's ID_PATH, or a glob" },
-        [MATCH_SLOT] = { copy_text, "the name of a slot, or a glob" },
-        [MATCH_SERIAL_NUMBER] = { normalise_serial,
+        [MATCH_CLASS] = { NULL, normalise_class,
+                          "two to six hexadecimal digits, such as 03 or 0300, or globs of six" },
+        [MATCH_DRIVER] = { NULL, normalise_driver, "names of drivers, or globs such as mlx5_*" },
+        [MATCH_PATH] = { NULL, NULL, "a path as in udev's ID_PATH, or a glob" },
+        [MATCH_SLOT] = { NULL, NULL, "the name of a slot, or a glob" },
+        [MATCH_SERIAL_NUMBER] = { "xx-xx-xx-xx-xx-xx-xx-xx", NULL,
                                   "eight bytes in hexadecimal, such as 00-1b-21-ff-ff-00-00-01" },
-        [MATCH_MAC_ADDRESS] = { normalise_mac,
+        [MATCH_MAC_ADDRESS] = { "xx:xx:xx:xx:xx:xx", NULL,
                                 "MAC addresses such as 52:54:00:12:34:56, or globs" },
-        [MATCH_PHYSICAL_FUNCTION] = { normalise_address,
+        [MATCH_PHYSICAL_FUNCTION] = { NULL, normalise_address,
                                       "addresses such as 0000:41:00.0 or 41:00.0, or globs" },
-        [MATCH_VIRTUAL_FUNCTION] = { NULL, "indices of VFs such as 0-3,6" },
-        [MATCH_NUMA_NODE] = { normalise_numa_node, "numbers of NUMA nodes, or -1 for none" },
+        [MATCH_VIRTUAL_FUNCTION] = { NULL, NULL, "indices of VFs such as 0-3,6" },
+        [MATCH_NUMA_NODE] = { NULL, normalise_numa_node, "numbers of NUMA nodes, or -1 for none" },
 };
 
 const char *pattern_expected(MatchKey key)
 {
-        return forms[key].expected;
+        return rows[key].expected;
 }
 
-static int parse_values(MatchKey key, const char *value, char ***ret)
+static int add(char ***patterns, const char *negation, const char *prefix, const char *word)
 {
-        _cleanup_free_ char *normal = NULL;
-        int r;
-
-        if (key == MATCH_VIRTUAL_FUNCTION)
-                return normalise_index_list(value, ret);
-        r = forms[key].normalise(value, &normal);
-        if (r < 0)
-                return r;
-        return strv_extend(ret, normal);
+        if (strv_length(*patterns) >= CONFIG_VALUES_MAX)
+                return -E2BIG;
+        return strv_extendf(patterns, "%s%s%s", negation, prefix, word);
 }
 
-int pattern_parse(MatchKey key, const char *word, char ***patterns)
+/* "6" or "0-3" */
+static bool is_range(const char *s)
 {
-        _cleanup_strv_ char **values = NULL;
-        bool negated = word[0] == '!';
-        int r;
+        const char *dash = strchr(s, '-');
+        char first[8];
+        uint64_t a, b;
 
-        r = parse_values(key, word + negated, &values);
-        if (r < 0)
-                return r;
-        STRV_FOREACH(value, values) {
-                r = strv_extendf(patterns, "%s%s", negated ? "!" : "", *value);
-                if (r < 0)
-                        return r;
+        if (!dash)
+                return parse_uint(s, 10, VF_INDEX_MAX, &b) >= 0;
+        if (snprintf(first, sizeof(first), "%.*s", (int)(dash - s), s) >= (int)sizeof(first))
+                return false;
+        return parse_uint(first, 10, VF_INDEX_MAX, &a) >= 0 &&
+               parse_uint(dash + 1, 10, VF_INDEX_MAX, &b) >= 0 && a <= b;
+}
+
+static int add_indices(char ***patterns, const char *negation, char *list)
+{
+        const char *range;
+        int r = 0;
+
+        while (r >= 0 && (range = strsep(&list, ","))) {
+                if (streq(range, "*"))
+                        range = "0-65535"; /* indices are no globs */
+                r = is_range(range) ? add(patterns, negation, "", range) : -EINVAL;
         }
-        return 0;
+        return r;
+}
+
+int pattern_parse(MatchKey key, char *word, char ***patterns)
+{
+        const char *negation = word[0] == '!' ? "!" : "", *prefix = "";
+        int r = 0;
+
+        word += strlen(negation);
+        if (key == MATCH_VIRTUAL_FUNCTION)
+                return add_indices(patterns, negation, word);
+        if (!word[0])
+                return -EINVAL;
+        if (rows[key].form) {
+                to_lower(word);
+                r = fits(word, rows[key].form) ? 0 : -EINVAL;
+        } else if (rows[key].normalise)
+                r = rows[key].normalise(word, &prefix);
+        return r < 0 ? r : add(patterns, negation, prefix, word);
 }

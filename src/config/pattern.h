@@ -5,12 +5,14 @@
 
 #include "model/config.h"
 
+enum { CONFIG_VALUES_MAX = 4096 }; /* in one list key */
+
 /*
- * Appends the normalised patterns of one word to `patterns`: one, or for an index list ("0-3,6")
- * several. A leading '!' stays in front of each. -EINVAL: the key cannot have this value, and
- * nothing was appended.
+ * Appends what one word says to `patterns`: one pattern, or for an index list ("0-3,6") several.
+ * A leading '!' stays in front of each. The word is changed. -EINVAL: the key cannot have this
+ * value. -E2BIG: there are too many.
  */
-_must_check_ int pattern_parse(MatchKey key, const char *word, char ***patterns);
+_must_check_ int pattern_parse(MatchKey key, char *word, char ***patterns);
 
 /* What a key takes, to stand behind "it takes". */
 const char *pattern_expected(MatchKey key);

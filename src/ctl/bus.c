@@ -3,44 +3,20 @@
 #include "ctl/bus.h"
 #include "basic/names.h"
 #include "basic/strv.h"
-#include "ctl/bus-json.h"
+#include "ctl/json.h"
+#include "ctl/print.h"
 #include "model/reason.h"
 
-static int open_address(const char *address, sd_bus **ret)
+#include <stdarg.h>
+#include <time.h>
+
+#define DBUS_NAME "org.freedesktop.DBus"
+#define DBUS_PATH "/org/freedesktop/DBus"
+
+static int open_bus(Ctl *c)
 {
-        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
-        int r;
+        int r = c->bus ? 0 : sd_bus_open_system(&c->bus);
 
-        r = sd_bus_new(&bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_address(bus, address);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_bus_client(bus, true);
-        if (r < 0)
-                return r;
-        r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(bus);
-        return 0;
-}
-
-static int connect_bus(Ctl *c)
-{
-        if (c->bus)
-                return 0;
-        if (c->options.address)
-                return open_address(c->options.address, &c->bus);
-        return sd_bus_open_system(&c->bus);
-}
-
-int bus_open(Ctl *c)
-{
-        int r;
-
-        r = connect_bus(c);
         if (r < 0)
                 return fail(STATUS_NO_DAEMON, "cannot connect to the bus: %s", strerror(-r));
         return 0;
@@ -48,47 +24,47 @@ int bus_open(Ctl *c)
 
 int bus_has_daemon(Ctl *c)
 {
-        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int has, r;
 
-        r = connect_bus(c);
+        r = c->bus ? 0 : sd_bus_open_system(&c->bus);
         if (r < 0)
                 return r;
-        r = sd_bus_call_method(c->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                               "org.freedesktop.DBus", "NameHasOwner", &e, &reply, "s",
-                               VFIOD_BUS_NAME);
+        r = sd_bus_call_method(c->bus, DBUS_NAME, DBUS_PATH, DBUS_NAME, "NameHasOwner", NULL,
+                               &reply, "s", VFIOD_BUS_NAME);
         if (r < 0)
                 return r;
         r = sd_bus_message_read(reply, "b", &has);
         return r < 0 ? r : has;
 }
 
+int bus_no_daemon(void)
+{
+        return fail(STATUS_NO_DAEMON, "vfiod is not running or went away; start vfiod.service");
+}
+
 int bus_start_daemon(Ctl *c)
 {
-        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
         int r;
 
-        r = bus_open(c);
+        r = open_bus(c);
         if (r != 0)
                 return r;
-        if (bus_has_daemon(c) > 0)
-                return 0;
-        r = sd_bus_call_method(c->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                               "org.freedesktop.DBus", "StartServiceByName", &e, NULL, "su",
-                               VFIOD_BUS_NAME, UINT32_C(0));
-        if (r < 0)
-                return fail(STATUS_NO_DAEMON, "vfiod is not running; start vfiod.service");
+        agent_open(c);
+        r = sd_bus_call_method(c->bus, DBUS_NAME, DBUS_PATH, DBUS_NAME, "StartServiceByName", NULL,
+                               NULL, "su", VFIOD_BUS_NAME, UINT32_C(0));
+        if (r < 0 && bus_has_daemon(c) <= 0)
+                return bus_no_daemon();
         return 0;
 }
 
-int bus_method(Ctl *c, const char *path, const char *interface, const char *member,
-               sd_bus_message **ret)
+int bus_new_call(Ctl *c, const char *path, const char *interface, const char *member,
+                 sd_bus_message **ret)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        r = bus_open(c);
+        r = open_bus(c);
         if (r != 0)
                 return r;
         r = sd_bus_message_new_method_call(c->bus, &m, VFIOD_BUS_NAME, path, interface, member);
@@ -97,125 +73,201 @@ int bus_method(Ctl *c, const char *path, const char *interface, const char *memb
         r = sd_bus_message_set_auto_start(m, false);
         if (r < 0)
                 return r;
-        r = sd_bus_message_set_allow_interactive_authorization(m, !c->options.no_ask_password);
+        r = sd_bus_message_set_allow_interactive_authorization(
+                m, !(c->given & OPTION_NO_ASK_PASSWORD));
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(m);
         return 0;
 }
 
-static const struct {
-        const char *name;
-        ExitStatus status;
-} error_statuses[] = {
-        { VFIOD_ERROR("Refused"), STATUS_REFUSED },
-        { VFIOD_ERROR("NoSuchDevice"), STATUS_NO_DEVICE },
-        { VFIOD_ERROR("NoSuchGroup"), STATUS_NO_DEVICE },
-        { VFIOD_ERROR("JobTimeout"), STATUS_TIMED_OUT },
-        { SD_BUS_ERROR_ACCESS_DENIED, STATUS_NOT_AUTHORISED },
-        { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, STATUS_NOT_AUTHORISED },
-        { SD_BUS_ERROR_INVALID_ARGS, STATUS_USAGE },
-        { SD_BUS_ERROR_TIMEOUT, STATUS_TIMED_OUT },
-        { SD_BUS_ERROR_SERVICE_UNKNOWN, STATUS_NO_DAEMON },
-        { SD_BUS_ERROR_NAME_HAS_NO_OWNER, STATUS_NO_DAEMON },
-        { SD_BUS_ERROR_NO_SERVER, STATUS_NO_DAEMON },
-        { SD_BUS_ERROR_NO_REPLY, STATUS_NO_DAEMON },
-        { SD_BUS_ERROR_DISCONNECTED, STATUS_NO_DAEMON },
-};
-
-int bus_error_status(const sd_bus_error *e, int error)
+/* A D-Bus error to an exit status. `error` is a negative errno. */
+static int error_status(const sd_bus_error *e, int error)
 {
+        static const struct {
+                const char *name;
+                ExitStatus status;
+        } rows[] = {
+                { VFIOD_ERROR("Refused"), STATUS_REFUSED },
+                { VFIOD_ERROR("NoSuchDevice"), STATUS_NO_DEVICE },
+                { VFIOD_ERROR("NoSuchGroup"), STATUS_NO_DEVICE },
+                { VFIOD_ERROR("DeviceGone"), STATUS_NO_DEVICE },
+                { VFIOD_ERROR("JobTimeout"), STATUS_TIMED_OUT },
+                { SD_BUS_ERROR_ACCESS_DENIED, STATUS_NOT_AUTHORISED },
+                { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, STATUS_NOT_AUTHORISED },
+                { SD_BUS_ERROR_INVALID_ARGS, STATUS_USAGE },
+                { SD_BUS_ERROR_SERVICE_UNKNOWN, STATUS_NO_DAEMON },
+                { SD_BUS_ERROR_NAME_HAS_NO_OWNER, STATUS_NO_DAEMON },
+                { SD_BUS_ERROR_NO_REPLY, STATUS_NO_DAEMON },
+                { SD_BUS_ERROR_DISCONNECTED, STATUS_NO_DAEMON },
+        };
+
+        for (size_t i = 0; e->name && i < ELEMENTSOF(rows); i++)
+                if (streq(e->name, rows[i].name))
+                        return rows[i].status;
         if (error == -ETIMEDOUT)
                 return STATUS_TIMED_OUT;
-        for (size_t i = 0; e->name && i < ELEMENTSOF(error_statuses); i++)
-                if (streq(e->name, error_statuses[i].name))
-                        return error_statuses[i].status;
-        for (int i = REASON_NONE + 1; e->name && i < _REASON_MAX; i++)
-                if (streq(e->name, reason_row(i)->dbus_error))
-                        return reason_row(i)->exit_status;
-        if (e->name && startswith(e->name, "org.freedesktop.DBus.Error.Spawn."))
-                return STATUS_NO_DAEMON;
         if (error == -ECONNRESET || error == -ENOTCONN || error == -EPIPE)
                 return STATUS_NO_DAEMON;
         return STATUS_FAILED;
 }
 
-/* The hazard in "ADDRESS: refused: HAZARD: sentence (remedy)", if it is one that can be accepted.
- */
-static int collect_hazard(const char *line, char ***hazards)
+/* The hazards in lines of "ADDRESS: refused: HAZARD: sentence (remedy)" that can be accepted. */
+static void say_accept(const char *message)
 {
-        _cleanup_free_ char *id = NULL;
-        const char *at = strstr(line, ": refused: ");
-        int reason;
+        _cleanup_strv_ char **hazards = NULL;
+        _cleanup_free_ char *words = NULL;
 
-        if (!at)
-                return 0;
-        at += strlen(": refused: ");
-        id = strndup(at, strcspn(at, ":"));
-        if (!id)
-                return -ENOMEM;
-        reason = reason_from_string(id);
-        if (reason < 0 || !reason_is_acceptable(reason) || strv_contains(*hazards, id))
-                return 0;
-        return strv_extend(hazards, id);
+        for (int i = REASON_NONE + 1; i < _REASON_ACCEPTABLE_MAX; i++) {
+                _cleanup_free_ char *part = format_text(": refused: %s:", reason_to_string(i));
+
+                if (strstr(message, part) && strv_extend(&hazards, reason_to_string(i)) < 0)
+                        must(NULL);
+        }
+        if (!hazards)
+                return;
+        words = must(strv_join(hazards, ","));
+        fail(STATUS_REFUSED, "to accept: --accept=%s", words);
 }
 
 /* Each line of the daemon's message; for refusals also what would allow it. */
 static int say_error(const sd_bus_error *e, int error)
 {
-        _cleanup_strv_ char **lines = NULL, **hazards = NULL;
-        _cleanup_free_ char *accept = NULL;
-        int status = bus_error_status(e, error), r;
+        _cleanup_strv_ char **lines = NULL;
+        int status = error_status(e, error), r;
 
+        if (status == STATUS_NO_DAEMON)
+                return bus_no_daemon();
         if (error == -ETIMEDOUT)
                 return fail(status, "no answer in time; vfiod may still be working on it");
-        if (status == STATUS_NO_DAEMON)
-                return fail(status, "vfiod is not running or went away; start vfiod.service");
-        if (sd_bus_error_has_name(e, SD_BUS_ERROR_UNKNOWN_OBJECT))
-                return fail(status, "no such job, or it is over for long");
         r = strv_split(e->message ?: strerror(-error), "\n", &lines);
         if (r < 0)
                 return r;
-        STRV_FOREACH(line, lines) {
+        STRV_FOREACH(line, lines)
                 fail(status, "%s", *line);
-                r = status == STATUS_REFUSED ? collect_hazard(*line, &hazards) : 0;
-                if (r < 0)
-                        return r;
-        }
-        if (!hazards)
-                return status;
-        accept = strv_join(hazards, ",");
-        if (!accept)
-                return -ENOMEM;
-        return fail(status, "to accept: --accept=%s", accept);
+        if (status == STATUS_REFUSED)
+                say_accept(strempty(e->message));
+        return status;
 }
 
-int bus_call(Ctl *c, sd_bus_message *m, sd_bus_message **ret)
+uint64_t now_usec(void)
+{
+        struct timespec t = { 0 };
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
+static uint64_t time_left(const Ctl *c)
+{
+        uint64_t now = now_usec();
+
+        if (c->deadline == USEC_INFINITY)
+                return USEC_INFINITY;
+        return c->deadline > now ? c->deadline - now : 0;
+}
+
+int bus_call(Ctl *c, sd_bus_message *m, json_object **ret)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
-        uint64_t timeout =
-                c->options.has_timeout ? MAX(c->options.timeout_usec, UINT64_C(1)) : USEC_INFINITY;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
-        r = sd_bus_call(c->bus, m, timeout, &e, ret);
+        /* 0 would be the default of sd-bus. */
+        r = sd_bus_call(c->bus, m, MAX(time_left(c), UINT64_C(1)), &e, &reply);
         if (r < 0)
                 return say_error(&e, r);
+        return bus_message_to_json(reply, ret);
+}
+
+int bus_ask(Ctl *c, json_object **ret, const char *interface, const char *member, const char *types,
+            ...)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_json_ json_object *values = NULL;
+        va_list ap;
+        int r;
+
+        r = bus_new_call(c, VFIOD_PATH, interface, member, &m);
+        if (r != 0)
+                return r;
+        va_start(ap, types);
+        r = sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r < 0)
+                return r;
+        r = bus_call(c, m, &values);
+        if (r != 0)
+                return r;
+        *ret = json_object_get(json_at(values, 0));
         return 0;
 }
 
-int bus_get_all(Ctl *c, const char *path, const char *interface, json_object **ret)
+int bus_get_manager(Ctl *c, json_object **ret)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        return bus_ask(c, ret, "org.freedesktop.DBus.Properties", "GetAll", "s",
+                       VFIOD_MANAGER_INTERFACE);
+}
+
+/* Not sd_bus_add_match(): without a callback sd_bus_process() hands the message to us. */
+static int add_match(Ctl *c, const char *rule)
+{
+        int r = sd_bus_call_method(c->bus, DBUS_NAME, DBUS_PATH, DBUS_NAME, "AddMatch", NULL, NULL,
+                                   "s", rule);
+
+        if (r < 0)
+                return fail(STATUS_NO_DAEMON, "cannot watch the bus: %s", strerror(-r));
+        return 0;
+}
+
+int bus_watch(Ctl *c, const char *match)
+{
+        _cleanup_free_ char *rule =
+                format_text("type='signal',sender='" VFIOD_BUS_NAME "',%s='" VFIOD_PATH "'", match);
         int r;
 
-        r = bus_method(c, path, "org.freedesktop.DBus.Properties", "GetAll", &m);
+        r = open_bus(c);
         if (r != 0)
                 return r;
-        r = sd_bus_message_append(m, "s", interface);
+        r = add_match(c, rule);
+        if (r != 0)
+                return r;
+        return add_match(c, "type='signal',sender='" DBUS_NAME "',interface='" DBUS_NAME
+                            "',member='NameOwnerChanged',arg0='" VFIOD_BUS_NAME "'");
+}
+
+static int signal_to_json(sd_bus_message *m, json_object **ret)
+{
+        json_object *body;
+        int r;
+
+        r = bus_message_to_json(m, &body);
         if (r < 0)
                 return r;
-        r = bus_call(c, m, &reply);
-        if (r != 0)
-                return r;
-        return bus_value_to_json(reply, ret);
+        *ret = json_new();
+        json_add_text(*ret, "path", sd_bus_message_get_path(m));
+        json_add_text(*ret, "member", sd_bus_message_get_member(m));
+        json_add(*ret, "body", body);
+        return 0;
+}
+
+int bus_next(Ctl *c, json_object **ret)
+{
+        for (;;) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+                uint64_t left = time_left(c);
+                int r;
+
+                r = sd_bus_process(c->bus, &m);
+                if (m && sd_bus_message_is_signal(m, NULL, NULL) > 0)
+                        return signal_to_json(m, ret);
+                if (r > 0)
+                        continue;
+                if (r == 0 && left == 0)
+                        return STATUS_TIMED_OUT;
+                if (r == 0)
+                        r = sd_bus_wait(c->bus, left);
+                if (r < 0 && r != -EINTR)
+                        return fail(STATUS_NO_DAEMON, "lost the bus: %s", strerror(-r));
+        }
 }

@@ -33,35 +33,56 @@ typedef enum JsonMode {
         JSON_PRETTY,
 } JsonMode;
 
-typedef struct Options {
-        JsonMode json;
-        bool dry_run, persist, no_wait, forget, check;
-        bool no_ask_password, no_legend;
-        bool has_timeout;
-        uint64_t timeout_usec;
-        char **accept;
-        const char *driver;
-        const char *address; /* of the bus; NULL: the system bus */
-        const char *root;    /* look there, and at no daemon */
-        bool color;
-} Options;
+/* A set of these says which were given. */
+typedef enum Option {
+        OPTION_JSON = 1 << 8, /* above all short options' letters */
+        OPTION_DRY_RUN = 1 << 9,
+        OPTION_ACCEPT = 1 << 10,
+        OPTION_PERSIST = 1 << 11,
+        OPTION_DRIVER = 1 << 12,
+        OPTION_NO_WAIT = 1 << 13,
+        OPTION_CHECK = 1 << 14,
+        OPTION_FORGET = 1 << 15,
+        OPTION_TIMEOUT = 1 << 16,
+        OPTION_NO_ASK_PASSWORD = 1 << 17,
+        OPTION_NO_LEGEND = 1 << 18,
+        OPTION_NO_PAGER = 1 << 19,
+        OPTION_SYSTEM = 1 << 20,
+        OPTION_ADDRESS = 1 << 21,
+        OPTION_ROOT = 1 << 22,
+        OPTION_HELP = 1 << 23,
+        OPTION_VERSION = 1 << 24,
+} Option;
 
 typedef struct Offline Offline;
 
 typedef struct Ctl {
-        Options options;
+        unsigned given; /* of Option */
+        JsonMode json;
+        bool color;
+        uint64_t deadline; /* of --timeout=, CLOCK_MONOTONIC; USEC_INFINITY: none */
+        char **accept;
+        const char *driver;
+        const char *root; /* look there, and at no daemon */
+
         sd_bus *bus;      /* NULL until needed */
-        Offline *offline; /* NULL while the daemon answers */
-        pid_t agent;      /* pkttyagent, 0: none */
+        Offline *offline; /* NULL until needed */
+        bool online;      /* source_open() has found the daemon */
 } Ctl;
 
-void ctl_done(Ctl *c);
-
-static inline void json_putp(json_object **o)
-{
-        json_object_put(*o);
-}
-#define _cleanup_json_ _cleanup_(json_putp)
-
-/* "vfioctl: …" on stderr, with terminal controls made harmless. Returns `status`. */
-int fail(int status, const char *format, ...) _printf_(2, 3);
+/* One function per verb; `args` are the words behind it, NULL-terminated. */
+int verb_list(Ctl *c, char **args);
+int verb_groups(Ctl *c, char **args);
+int verb_show(Ctl *c, char **args);
+int verb_explain(Ctl *c, char **args);
+int verb_plan(Ctl *c, char **args);
+int verb_apply(Ctl *c, char **args);
+int verb_bind(Ctl *c, char **args);
+int verb_release(Ctl *c, char **args);
+int verb_reload(Ctl *c, char **args);
+int verb_check(Ctl *c, char **args);
+int verb_wait(Ctl *c, char **args);
+int verb_monitor(Ctl *c, char **args);
+int verb_jobs(Ctl *c, char **args);
+int verb_cancel(Ctl *c, char **args);
+int verb_doctor(Ctl *c, char **args);

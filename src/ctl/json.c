@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "ctl/json.h"
-#include "basic/strv.h"
 
 #include <stdarg.h>
 
@@ -36,16 +35,18 @@ json_object *json_new_list(void)
         return must(json_object_new_array());
 }
 
-void json_add(json_object *o, const char *key, json_object *value)
+json_object *json_add(json_object *o, const char *key, json_object *value)
 {
         if (json_object_object_add(o, key, value) < 0)
                 must(NULL);
+        return value;
 }
 
-void json_append(json_object *list, json_object *value)
+json_object *json_append(json_object *list, json_object *value)
 {
         if (json_object_array_add(list, value) < 0)
                 must(NULL);
+        return value;
 }
 
 void json_add_text(json_object *o, const char *key, const char *value)
@@ -58,13 +59,18 @@ void json_add_number(json_object *o, const char *key, int64_t value)
         json_add(o, key, must(json_object_new_int64(value)));
 }
 
+json_object *json_pick(json_object *o, const char *const *keys)
+{
+        json_object *picked = json_new();
+
+        for (size_t i = 0; keys[i]; i++)
+                json_add(picked, keys[i], json_object_get(json_object_object_get(o, keys[i])));
+        return picked;
+}
+
 const char *json_text(json_object *o, const char *key)
 {
-        json_object *v;
-
-        if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
-                return NULL;
-        return json_object_get_string(v);
+        return json_object_get_string(json_object_object_get(o, key));
 }
 
 const char *json_word(json_object *o, const char *key)
@@ -74,11 +80,9 @@ const char *json_word(json_object *o, const char *key)
 
 int64_t json_number(json_object *o, const char *key)
 {
-        json_object *v;
+        json_object *v = json_object_object_get(o, key);
 
-        if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_int))
-                return -1;
-        return json_object_get_int64(v);
+        return v ? json_object_get_int64(v) : -1;
 }
 
 bool json_flag(json_object *o, const char *key)
@@ -86,41 +90,26 @@ bool json_flag(json_object *o, const char *key)
         return json_object_get_boolean(json_object_object_get(o, key));
 }
 
-bool json_has(json_object *o, const char *key, const char *text)
+size_t json_count(json_object *list)
 {
-        json_object *list;
-
-        if (!json_object_object_get_ex(o, key, &list) ||
-            !json_object_is_type(list, json_type_array))
-                return false;
-        for (size_t i = 0; i < json_count(list); i++)
-                if (streq(strempty(json_object_get_string(json_at(list, i))), text))
-                        return true;
-        return false;
-}
-
-static char *list_words(json_object *list)
-{
-        char *text = NULL;
-
-        for (size_t i = 0; i < json_count(list); i++) {
-                _cleanup_free_ char *before = text, *word = json_words(json_at(list, i));
-
-                text = format_text("%s%s%s", strempty(before), before ? " " : "", word);
-        }
-        return text ?: must(strdup("-"));
+        return list ? json_object_array_length(list) : 0;
 }
 
 char *json_words(json_object *value)
 {
+        char *text = NULL;
+
         switch (json_object_get_type(value)) {
-        case json_type_null:
-                return must(strdup("-"));
         case json_type_boolean:
                 return must(strdup(json_object_get_boolean(value) ? "yes" : "no"));
         case json_type_array:
-                return list_words(value);
+                for (size_t i = 0; i < json_count(value); i++) {
+                        _cleanup_free_ char *before = text, *word = json_words(json_at(value, i));
+
+                        text = format_text("%s%s%s", strempty(before), before ? " " : "", word);
+                }
+                return text ?: must(strdup("-"));
         default:
-                return must(strdup(json_object_get_string(value)));
+                return must(strdup(json_object_get_string(value) ?: "-"));
         }
 }

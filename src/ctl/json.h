@@ -8,6 +8,12 @@
 
 #include "ctl/ctl.h"
 
+static inline void json_putp(json_object **o)
+{
+        json_object_put(*o);
+}
+#define _cleanup_json_ _cleanup_(json_putp)
+
 /* `p`, which is not NULL. */
 void *must(void *p);
 
@@ -17,33 +23,27 @@ char *format_text(const char *format, ...) _printf_(1, 2);
 json_object *json_new(void);
 json_object *json_new_list(void);
 
-/* Adds a member, or an entry; takes over `value`. */
-void json_add(json_object *o, const char *key, json_object *value);
-void json_append(json_object *list, json_object *value);
+/* Adds a member, or an entry; takes over `value`, and returns it. */
+json_object *json_add(json_object *o, const char *key, json_object *value);
+json_object *json_append(json_object *list, json_object *value);
 
 /* Adds a text; NULL and "" become null. */
 void json_add_text(json_object *o, const char *key, const char *value);
 void json_add_number(json_object *o, const char *key, int64_t value);
 
-/* Text of a member, or NULL: null, missing, or no string. */
-const char *json_text(json_object *o, const char *key);
+/* A new object with these members of another; null for what that does not have. */
+json_object *json_pick(json_object *o, const char *const *keys);
 
-/* The same, and "" for NULL. */
+/* Text of a member; NULL, or "", if it is null or missing. */
+const char *json_text(json_object *o, const char *key);
 const char *json_word(json_object *o, const char *key);
 
 /* A number, or -1. */
 int64_t json_number(json_object *o, const char *key);
-
 bool json_flag(json_object *o, const char *key);
 
-/* Whether a member is a list that has this text. */
-bool json_has(json_object *o, const char *key, const char *text);
-
-/* Entries of a list. */
-static inline size_t json_count(json_object *list)
-{
-        return json_object_array_length(list);
-}
+/* Entries of a list; of NULL none. */
+size_t json_count(json_object *list);
 
 static inline json_object *json_at(json_object *list, size_t i)
 {

@@ -4,106 +4,79 @@
 #include "basic/strv.h"
 #include "ctl/bus.h"
 #include "ctl/offline.h"
-#include "ctl/verbs.h"
+#include "ctl/print.h"
 #include "model/reason.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
-#include <stdio.h>
-
-/* Options that change what a verb does. One that a verb does not know is refused, not ignored. */
-typedef enum Special {
-        SPECIAL_DRY_RUN = 1 << 0,
-        SPECIAL_ACCEPT = 1 << 1,
-        SPECIAL_PERSIST = 1 << 2,
-        SPECIAL_DRIVER = 1 << 3,
-        SPECIAL_NO_WAIT = 1 << 4,
-        SPECIAL_FORGET = 1 << 5,
-        SPECIAL_CHECK = 1 << 6,
-        SPECIAL_ROOT = 1 << 7,
-} Special;
 
 enum {
-        SPECIAL_APPLY = SPECIAL_DRY_RUN | SPECIAL_NO_WAIT,
-        SPECIAL_CHANGE = SPECIAL_APPLY | SPECIAL_ACCEPT | SPECIAL_PERSIST,
-        ANY_NUMBER = 1024 * 1024,
+        /* Options that change what a verb does; a verb that does not know one refuses it. */
+        OPTIONS_APPLY = OPTION_DRY_RUN | OPTION_NO_WAIT,
+        OPTIONS_RELEASE = OPTIONS_APPLY | OPTION_ACCEPT | OPTION_PERSIST,
+        OPTIONS_BIND = OPTIONS_RELEASE | OPTION_DRIVER,
+        OPTIONS_PLAN = OPTION_ROOT | OPTION_CHECK | OPTION_DRY_RUN,
+        OPTIONS_SPECIAL = OPTIONS_BIND | OPTIONS_PLAN | OPTION_FORGET,
 };
 
 static const struct Verb {
         const char *name;
         const char *arguments;
         unsigned min, max;
-        unsigned specials;
+        unsigned special;
         int (*run)(Ctl *c, char **args);
         const char *help;
 } verbs[] = {
-        { "list", "[DEVICE...]", 0, ANY_NUMBER, SPECIAL_ROOT, verb_list,
+        { "list", "[DEVICE...]", 0, UINT_MAX, OPTION_ROOT, verb_list,
           "PCI devices and their states (default)" },
-        { "groups", "", 0, 0, SPECIAL_ROOT, verb_groups, "IOMMU groups and their members" },
-        { "show", "DEVICE...", 1, ANY_NUMBER, SPECIAL_ROOT, verb_show, "all that is known of it" },
-        { "explain", "DEVICE...", 1, ANY_NUMBER, SPECIAL_ROOT, verb_explain,
+        { "groups", "", 0, 0, OPTION_ROOT, verb_groups, "IOMMU groups and their members" },
+        { "show", "DEVICE...", 1, UINT_MAX, OPTION_ROOT, verb_show, "all that is known of it" },
+        { "explain", "DEVICE...", 1, UINT_MAX, OPTION_ROOT, verb_explain,
           "why it is, or is not, as declared" },
-        { "plan", "", 0, 0, SPECIAL_ROOT | SPECIAL_CHECK | SPECIAL_DRY_RUN, verb_plan,
+        { "plan", "", 0, 0, OPTIONS_PLAN, verb_plan,
           "what a reload would do, as the files are now" },
-        { "apply", "", 0, 0, SPECIAL_APPLY, verb_apply,
+        { "apply", "", 0, 0, OPTIONS_APPLY, verb_apply,
           "do what failed before again, and what was released" },
-        { "bind", "DEVICE...", 1, ANY_NUMBER, SPECIAL_CHANGE | SPECIAL_DRIVER, verb_bind,
+        { "bind", "DEVICE...", 1, UINT_MAX, OPTIONS_BIND, verb_bind,
           "move devices, with their IOMMU groups, to VFIO or --driver=" },
-        { "release", "DEVICE...", 1, ANY_NUMBER, SPECIAL_CHANGE, verb_release,
+        { "release", "DEVICE...", 1, UINT_MAX, OPTIONS_RELEASE, verb_release,
           "give devices back to their host drivers" },
-        { "reload", "", 0, 0, SPECIAL_FORGET, verb_reload, "read the files again" },
-        { "check", "[FILE...]", 0, ANY_NUMBER, SPECIAL_ROOT, verb_check,
+        { "reload", "", 0, 0, OPTION_FORGET, verb_reload, "read the files again" },
+        { "check", "[FILE...]", 0, UINT_MAX, OPTION_ROOT, verb_check,
           "look for errors in the files" },
         { "wait", "", 0, 0, 0, verb_wait, "until every device is as declared, or cannot be" },
         { "monitor", "", 0, 0, 0, verb_monitor, "print changes as they happen" },
         { "jobs", "", 0, 0, 0, verb_jobs, "operations under way" },
         { "cancel", "JOB", 1, 1, 0, verb_cancel, "call off a job that has not begun" },
-        { "doctor", "", 0, 0, SPECIAL_ROOT, verb_doctor, "what the host lacks for VFIO" },
+        { "doctor", "", 0, 0, OPTION_ROOT, verb_doctor, "what the host lacks for VFIO" },
 };
 
-#define FLAG(member) offsetof(Options, member) + 1
-
-/* `code` is the short option's letter where there is one; `flag` a switch in Options, or 0. */
 static const struct OptionRow {
+        Option option;
         const char *name;
+        char letter;
         const char *argument;
-        int code;
-        unsigned special;
-        size_t flag;
         const char *help;
-} option_rows[] = {
-        { "json", "short|pretty|off", 'J', 0, 0, "print JSON" },
-        { "dry-run", NULL, 'n', SPECIAL_DRY_RUN, FLAG(dry_run),
-          "print what would be done, do nothing" },
-        { "accept", "HAZARD,...", 'A', SPECIAL_ACCEPT, 0, "go on in spite of these hazards" },
-        { "persist", NULL, 'P', SPECIAL_PERSIST, FLAG(persist),
-          "also after a reboot: writes a file" },
-        { "driver", "NAME", 'D', SPECIAL_DRIVER, 0, "vfio (default), a driver, host or none" },
-        { "no-wait", NULL, 'W', SPECIAL_NO_WAIT, FLAG(no_wait),
-          "print the job's number, do not wait for it" },
-        { "check", NULL, 'C', SPECIAL_CHECK, FLAG(check),
-          "plan: exit with 8 if something differs" },
-        { "forget", NULL, 'F', SPECIAL_FORGET, FLAG(forget),
-          "reload: drop what was asked for in this boot" },
-        { "timeout", "SEC", 'T', 0, 0, "wait no longer than this" },
-        { "no-ask-password", NULL, 'Q', 0, FLAG(no_ask_password), "do not ask for authentication" },
-        { "no-legend", NULL, 'L', 0, FLAG(no_legend), "no table headings" },
-        { "no-pager", NULL, 'G', 0, 0, "accepted; there is no pager" },
-        { "system", NULL, 'S', 0, 0, "the system bus (default)" },
-        { "address", "BUS", 'B', 0, 0, "the D-Bus address of another bus" },
-        { "root", "DIR", 'R', SPECIAL_ROOT, 0,
-          "read sysfs and the files below DIR, ask no daemon" },
-        { "help", NULL, 'h', 0, 0, "this text" },
-        { "version", NULL, 'V', 0, 0, "print the version" },
+} rows[] = {
+        { OPTION_JSON, "json", 0, "short|pretty|off", "print JSON" },
+        { OPTION_DRY_RUN, "dry-run", 'n', NULL, "print what would be done, do nothing" },
+        { OPTION_ACCEPT, "accept", 0, "HAZARD,...", "go on in spite of these hazards" },
+        { OPTION_PERSIST, "persist", 0, NULL, "also after a reboot: writes a file" },
+        { OPTION_DRIVER, "driver", 0, "NAME", "vfio (default), a driver, host or none" },
+        { OPTION_NO_WAIT, "no-wait", 0, NULL, "print the job's number, do not wait for it" },
+        { OPTION_CHECK, "check", 0, NULL, "plan: exit with 8 if something differs" },
+        { OPTION_FORGET, "forget", 0, NULL, "reload: drop what was asked for in this boot" },
+        { OPTION_TIMEOUT, "timeout", 0, "SEC", "wait no longer than this" },
+        { OPTION_NO_ASK_PASSWORD, "no-ask-password", 0, NULL, "do not ask for authentication" },
+        { OPTION_NO_LEGEND, "no-legend", 0, NULL, "no table headings" },
+        { OPTION_NO_PAGER, "no-pager", 0, NULL, "accepted; there is no pager" },
+        { OPTION_SYSTEM, "system", 0, NULL, "the system bus (default)" },
+        { OPTION_ADDRESS, "address", 0, "BUS", "the D-Bus address of another bus" },
+        { OPTION_ROOT, "root", 0, "DIR", "read sysfs and the files below DIR, ask no daemon" },
+        { OPTION_HELP, "help", 'h', NULL, "this text" },
+        { OPTION_VERSION, "version", 0, NULL, "print the version" },
 };
-
-typedef struct CommandLine {
-        Options options;
-        const struct Verb *verb;
-        unsigned specials; /* of the options given */
-        char **args;
-        bool help, version;
-} CommandLine;
 
 static int print_help(void)
 {
@@ -112,16 +85,14 @@ static int print_help(void)
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
                 printf("  %-8s %-12s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
         puts("\nOptions:");
-        for (size_t i = 0; i < ELEMENTSOF(option_rows); i++) {
-                const struct OptionRow *o = &option_rows[i];
-                char text[64];
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                const struct OptionRow *o = &rows[i];
+                char letter[] = "-X,", text[64];
 
+                letter[1] = o->letter;
                 snprintf(text, sizeof(text), "--%s%s%s", o->name, o->argument ? "=" : "",
                          strempty(o->argument));
-                if (strchr("nh", o->code))
-                        printf("  -%c, %-24s %s\n", o->code, text, o->help);
-                else
-                        printf("      %-24s %s\n", text, o->help);
+                printf("  %3s %-24s %s\n", o->letter ? letter : "", text, o->help);
         }
         puts("  -j                           --json=pretty on a terminal, else --json=short\n\n"
              "DEVICE is an address (0000:41:00.0 or 41:00.0), a glob, PF/vfN, a network\n"
@@ -133,19 +104,21 @@ static int print_help(void)
 
 static int parse_json(const char *s, JsonMode *ret)
 {
-        static const char *const words[] = { "off", "short", "pretty" };
+        static const char *const words[] = {
+                [JSON_OFF] = "off",
+                [JSON_SHORT] = "short",
+                [JSON_PRETTY] = "pretty",
+        };
+        int mode = string_table_find(words, ELEMENTSOF(words), s);
 
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (streq(words[i], s)) {
-                        *ret = (JsonMode)i;
-                        return 0;
-                }
-        return fail(STATUS_USAGE, "'--json=%s': it is short, pretty or off", s);
+        if (mode < 0)
+                return fail(STATUS_USAGE, "'--json=%s': it is short, pretty or off", s);
+        *ret = (JsonMode)mode;
+        return 0;
 }
 
 static int parse_accept(const char *s, char ***ret)
 {
-        _cleanup_strv_ char **words = NULL;
         _cleanup_free_ char *bad = NULL;
         HazardSet unused;
         int r;
@@ -154,161 +127,118 @@ static int parse_accept(const char *s, char ***ret)
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return fail(STATUS_USAGE,
-                            "'--accept=%s': no hazard is called '%s'; vfioctl(1) "
-                            "lists them",
-                            s, bad ?: s);
-        r = strv_split(s, ", ", &words);
-        if (r < 0)
-                return r;
-        STRV_FOREACH(w, words) {
-                r = strv_extend(ret, *w);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+                return fail(STATUS_USAGE, "'--accept=%s': no hazard is called '%s'", s, bad ?: s);
+        *ret = strv_free(*ret);
+        return strv_split(s, ", ", ret);
 }
 
-static int parse_timeout(const char *s, Options *o)
+static int parse_timeout(const char *s, uint64_t *ret_deadline)
 {
-        if (parse_sec(s, &o->timeout_usec) < 0)
+        uint64_t usec, now = now_usec();
+
+        if (parse_sec(s, &usec) < 0)
                 return fail(STATUS_USAGE, "'--timeout=%s' is no time", s);
-        o->has_timeout = true;
+        *ret_deadline = usec < USEC_INFINITY - now ? now + usec : USEC_INFINITY;
         return 0;
 }
 
-static int parse_option(CommandLine *l, int code, const char *argument)
+static int parse_argument(Ctl *c, Option option, const char *argument)
 {
-        Options *o = &l->options;
-
-        switch (code) {
-        case 'j':
-                o->json = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
+        switch (option) {
+        case OPTION_JSON:
+                return parse_json(argument, &c->json);
+        case OPTION_ACCEPT:
+                return parse_accept(argument, &c->accept);
+        case OPTION_TIMEOUT:
+                return parse_timeout(argument, &c->deadline);
+        case OPTION_DRIVER:
+                c->driver = argument;
                 return 0;
-        case 'J':
-                return parse_json(argument, &o->json);
-        case 'A':
-                return parse_accept(argument, &o->accept);
-        case 'D':
-                o->driver = argument;
+        case OPTION_ROOT:
+                c->root = argument;
                 return 0;
-        case 'T':
-                return parse_timeout(argument, o);
-        case 'S':
-        case 'B':
-                o->address = argument;
-                return 0;
-        case 'R':
-                o->root = argument;
-                return 0;
-        case 'h':
-                l->help = true;
-                return 0;
-        case 'V':
-                l->version = true;
-                return 0;
-        case '?':
-                return STATUS_USAGE; /* getopt_long() said it */
+        case OPTION_ADDRESS:
+                /* As libsystemd reads it, and the authentication agent. */
+                return setenv("DBUS_SYSTEM_BUS_ADDRESS", argument, 1) < 0 ? -errno : 0;
         default:
                 return 0;
         }
 }
 
-/* What the table says of an option: a switch to set, a kind that verbs may refuse. */
-static void note_option(CommandLine *l, int code)
+static int parse_options(Ctl *c, int argc, char **argv)
 {
-        for (size_t i = 0; i < ELEMENTSOF(option_rows); i++) {
-                if (option_rows[i].code != code)
-                        continue;
-                if (option_rows[i].flag)
-                        *(bool *)((char *)&l->options + option_rows[i].flag - 1) = true;
-                l->specials |= option_rows[i].special;
-        }
-}
-
-static int parse_options(CommandLine *l, int argc, char **argv)
-{
-        struct option options[ELEMENTSOF(option_rows) + 1] = { 0 };
+        struct option options[ELEMENTSOF(rows) + 1] = { 0 };
         int code, r;
 
-        for (size_t i = 0; i < ELEMENTSOF(option_rows); i++)
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
                 options[i] = (struct option){
-                        .name = option_rows[i].name,
-                        .has_arg = option_rows[i].argument ? required_argument : no_argument,
-                        .val = option_rows[i].code,
+                        .name = rows[i].name,
+                        .has_arg = rows[i].argument ? required_argument : no_argument,
+                        .val = rows[i].option,
                 };
         while ((code = getopt_long(argc, argv, "hjn", options, NULL)) >= 0) {
-                r = parse_option(l, code, optarg);
+                if (code == '?')
+                        return STATUS_USAGE; /* getopt_long() said it */
+                if (code == 'j')
+                        c->json = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
+                for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                        if (code == (int)rows[i].option || code == rows[i].letter)
+                                c->given |= rows[i].option;
+                r = parse_argument(c, (Option)code, optarg);
                 if (r != 0)
                         return r;
-                note_option(l, code);
         }
-        l->args = argv + optind;
         return 0;
 }
 
-/* The verb, and whether words and options suit it. */
-static int parse_verb(CommandLine *l)
+/* The verb, whether words and options suit it, and on with it. */
+static int run_verb(Ctl *c, char **args)
 {
-        const char *name = l->args[0] ?: "list";
-        unsigned n;
+        const char *name = args[0] ?: "list";
+        const struct Verb *verb = NULL;
+        size_t n;
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
                 if (streq(verbs[i].name, name))
-                        l->verb = &verbs[i];
-        if (!l->verb)
+                        verb = &verbs[i];
+        if (!verb)
                 return fail(STATUS_USAGE, "unknown verb '%s'; 'vfioctl --help' lists the verbs",
                             name);
-        if (l->args[0])
-                l->args++;
-        n = (unsigned)strv_length(l->args);
-        if (n < l->verb->min || n > l->verb->max)
-                return fail(STATUS_USAGE, "usage: vfioctl %s %s", name, l->verb->arguments);
-        for (size_t i = 0; i < ELEMENTSOF(option_rows); i++)
-                if (option_rows[i].special & l->specials & ~l->verb->specials)
-                        return fail(STATUS_USAGE, "'--%s' does not go with '%s'",
-                                    option_rows[i].name, name);
-        return 0;
+        args += args[0] ? 1 : 0;
+        n = strv_length(args);
+        if (n < verb->min || n > verb->max)
+                return fail(STATUS_USAGE, "usage: vfioctl %s %s", name, verb->arguments);
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                if (rows[i].option & c->given & OPTIONS_SPECIAL & ~verb->special)
+                        return fail(STATUS_USAGE, "'--%s' does not go with '%s'", rows[i].name,
+                                    name);
+        return verb->run(c, args);
 }
 
-static int parse_command_line(CommandLine *l, int argc, char **argv)
+static void ctl_done(Ctl *c)
 {
-        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-        int r;
-
-        l->options.color =
-                isatty(STDOUT_FILENO) && isempty(no_color) && !streq(strempty(term), "dumb");
-        r = parse_options(l, argc, argv);
-        if (r != 0 || l->help || l->version)
-                return r;
-        return parse_verb(l);
-}
-
-void ctl_done(Ctl *c)
-{
-        agent_close(c);
-        c->bus = sd_bus_flush_close_unref(c->bus);
-        c->offline = offline_free(c->offline);
-        c->options.accept = strv_free(c->options.accept);
+        sd_bus_flush_close_unref(c->bus);
+        offline_free(c->offline);
+        strv_free(c->accept);
 }
 
 static int run(int argc, char **argv)
 {
-        _cleanup_(ctl_done) Ctl c = { 0 };
-        CommandLine l = { 0 };
+        _cleanup_(ctl_done) Ctl c = { .deadline = USEC_INFINITY };
+        const char *term = strempty(getenv("TERM"));
         int r;
 
-        r = parse_command_line(&l, argc, argv);
-        c.options = l.options;
+        c.color = isatty(STDOUT_FILENO) && isempty(getenv("NO_COLOR")) && !streq(term, "dumb");
+        r = parse_options(&c, argc, argv);
         if (r != 0)
                 return r;
-        if (l.help)
+        if (c.given & OPTION_HELP)
                 return print_help();
-        if (l.version) {
+        if (c.given & OPTION_VERSION) {
                 puts("vfioctl " PACKAGE_VERSION);
                 return 0;
         }
-        return l.verb->run(&c, l.args);
+        return run_verb(&c, argv + optind);
 }
 
 int main(int argc, char **argv)

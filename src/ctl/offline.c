@@ -11,18 +11,6 @@
 
 enum { STATE_FILE_MAX = 64 * 1024 * 1024 };
 
-struct Offline {
-        Sysroot root;
-        Config *config;
-        Inventory *inventory;
-        OriginTable origins;
-        RequestTable requests;
-        Desired *desired;
-        Plan *plan;
-        StatusTable *status;
-        bool partial;
-};
-
 Offline *offline_free(Offline *o)
 {
         if (!o)
@@ -37,32 +25,6 @@ Offline *offline_free(Offline *o)
         sysroot_done(&o->root);
         free(o);
         return NULL;
-}
-
-const Sysroot *offline_root(const Offline *o)
-{
-        return &o->root;
-}
-
-const Config *offline_config(const Offline *o)
-{
-        return o->config;
-}
-
-bool offline_is_partial(const Offline *o)
-{
-        return o->partial;
-}
-
-Snapshot offline_snapshot(const Offline *o)
-{
-        return (Snapshot){
-                .inventory = o->inventory,
-                .desired = o->desired,
-                .plan = o->plan,
-                .status = o->status,
-                .origins = &o->origins,
-        };
 }
 
 /* Out of memory is an error; a file that says nothing here is a memory that is not there. */
@@ -169,105 +131,96 @@ static json_object *strv_to_json(char *const *strv)
         return list;
 }
 
+static json_object *field_to_json(const Field *f)
+{
+        switch (f->type) {
+        case FIELD_STRING:
+                return isempty(f->string) ? NULL : must(json_object_new_string(f->string));
+        case FIELD_STRV:
+                return strv_to_json(f->strv);
+        case FIELD_BOOL:
+                return must(json_object_new_boolean(f->boolean));
+        case FIELD_INT:
+                return f->integer < 0 ? NULL : must(json_object_new_int64(f->integer));
+        case FIELD_UINT:
+                return must(json_object_new_int64(f->uinteger));
+        }
+        return NULL;
+}
+
 /* A field_handler_t: the member of the object in userdata. "Nothing" is null. */
 static int add_field(const Field *f, void *userdata)
 {
         _cleanup_free_ char *name = must(field_json_name(f->name));
 
-        switch (f->type) {
-        case FIELD_STRING:
-                json_add_text(userdata, name, f->string);
-                break;
-        case FIELD_STRV:
-                json_add(userdata, name, strv_to_json(f->strv));
-                break;
-        case FIELD_BOOL:
-                json_add(userdata, name, must(json_object_new_boolean(f->boolean)));
-                break;
-        case FIELD_INT:
-                if (f->integer < 0)
-                        json_add(userdata, name, NULL);
-                else
-                        json_add_number(userdata, name, f->integer);
-                break;
-        case FIELD_UINT:
-                json_add_number(userdata, name, f->uinteger);
-                break;
-        }
+        json_add(userdata, name, field_to_json(f));
         return 0;
 }
 
-/* A new object at the end of a list, to be filled. */
-static json_object *append_object(json_object *list)
+static Snapshot snapshot(const Offline *o)
 {
-        json_object *o = json_new();
-
-        json_append(list, o);
-        return o;
+        return (Snapshot){
+                .inventory = o->inventory,
+                .desired = o->desired,
+                .plan = o->plan,
+                .status = o->status,
+                .origins = &o->origins,
+        };
 }
 
-int offline_devices(const Offline *o, json_object **ret)
+int offline_devices(const Offline *o, json_object *list)
 {
-        _cleanup_json_ json_object *list = json_new_list();
-        Snapshot s = offline_snapshot(o);
+        Snapshot s = snapshot(o);
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < o->status->n_statuses; i++)
                 r = describe_device(&s, &o->status->statuses[i].address, add_field,
-                                    append_object(list));
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(list);
-        return 0;
+                                    json_append(list, json_new()));
+        return r;
 }
 
-int offline_groups(const Offline *o, json_object **ret)
+int offline_groups(const Offline *o, json_object *list)
 {
-        _cleanup_json_ json_object *list = json_new_list();
-        Snapshot s = offline_snapshot(o);
+        Snapshot s = snapshot(o);
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < o->inventory->n_groups; i++)
                 r = describe_group(&s, o->inventory->groups[i].number, add_field,
-                                   append_object(list));
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(list);
-        return 0;
+                                   json_append(list, json_new()));
+        return r;
 }
 
-int offline_plan(const Offline *o, json_object **ret)
+static int add_unit(const Unit *u, json_object *list)
 {
-        _cleanup_json_ json_object *list = json_new_list();
         int r = 0;
 
-        for (size_t i = 0; i < o->plan->n_units; i++) {
-                const Unit *u = &o->plan->units[i];
+        for (size_t i = 0; r >= 0 && i < u->n_steps; i++)
+                r = describe_step(u, &u->steps[i], add_field, json_append(list, json_new()));
+        for (size_t i = 0; r >= 0 && i < u->n_refusals; i++)
+                r = describe_refusal(u, &u->refusals[i], add_field, json_append(list, json_new()));
+        return r;
+}
 
-                for (size_t k = 0; r >= 0 && k < u->n_steps; k++)
-                        r = describe_step(u, &u->steps[k], add_field, append_object(list));
-                for (size_t k = 0; r >= 0 && k < u->n_refusals; k++)
-                        r = describe_refusal(u, &u->refusals[k], add_field, append_object(list));
-        }
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(list);
-        return 0;
+int offline_plan(const Offline *o, json_object *list)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < o->plan->n_units; i++)
+                r = add_unit(&o->plan->units[i], list);
+        return r;
 }
 
 int offline_explain(const Offline *o, const char *address, json_object **ret)
 {
-        _cleanup_json_ json_object *object = json_new();
-        Snapshot s = offline_snapshot(o);
+        _cleanup_json_ json_object *explanation = json_new();
+        Snapshot s = snapshot(o);
         PciAddress a;
         int r;
 
         r = pci_address_parse(address, &a);
-        if (r < 0)
-                return r;
-        r = describe_explanation(&s, &a, add_field, object);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(object);
-        return 0;
+        if (r == 0)
+                r = describe_explanation(&s, &a, add_field, explanation);
+        if (r == 0)
+                *ret = TAKE_PTR(explanation);
+        return r;
 }

@@ -4,81 +4,71 @@
 #include "ctl/json.h"
 
 #include <ctype.h>
-#include <libsmartcols.h>
 #include <stdarg.h>
 
-void print_json(const Ctl *c, json_object *o)
+bool print_json(const Ctl *c, json_object *o)
 {
         int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
 
-        if (c->options.json == JSON_PRETTY)
+        if (c->json == JSON_OFF)
+                return false;
+        if (c->json == JSON_PRETTY)
                 flags |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
         puts(must((char *)json_object_to_json_string_ext(o, flags)));
+        return true;
 }
 
-/* Colours of device states. */
-static const char *state_color(const char *state)
+const char *color_of(const Ctl *c, const char *state)
 {
         static const struct {
-                const char *state, *color;
-        } colors[] = {
-                { "ready", "green" },   { "pending", "yellow" },   { "working", "yellow" },
-                { "blocked", "red" },   { "failed", "red" },       { "stuck", "red" },
-                { "contended", "red" }, { "absent", "lightgray" },
+                const char *color, *states[6];
+        } rows[] = {
+                { "\033[32m", { "ready", "ok" } },
+                { "\033[33m", { "pending", "working", "warn" } },
+                { "\033[31m", { "blocked", "failed", "stuck", "contended", "fail" } },
+                { "\033[90m", { "absent" } },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(colors); i++)
-                if (streq(colors[i].state, state))
-                        return colors[i].color;
-        return NULL;
+        for (size_t i = 0; c->color && i < ELEMENTSOF(rows); i++)
+                for (size_t k = 0; rows[i].states[k]; k++)
+                        if (streq(rows[i].states[k], state))
+                                return rows[i].color;
+        return "";
 }
 
-void table_unref(struct libscols_table **t)
-{
-        scols_unref_table(*t);
-}
-
-struct libscols_table *table_new(const Ctl *c, const Column *columns, size_t n, bool tree)
-{
-        struct libscols_table *t = must(scols_new_table());
-
-        scols_table_enable_noheadings(t, c->options.no_legend);
-        scols_table_enable_colors(t, c->options.color);
-        for (size_t i = 0; i < n; i++) {
-                int flags = columns[i].right ? SCOLS_FL_RIGHT : 0;
-
-                if (tree && i == 0)
-                        flags |= SCOLS_FL_TREE;
-                must(scols_table_new_column(t, columns[i].title, 0, flags));
-        }
-        return t;
-}
-
-struct libscols_line *table_add(const Ctl *c, struct libscols_table *t, const Column *columns,
-                                size_t n, json_object *o, struct libscols_line *parent)
+static void add_line(const Ctl *c, struct libscols_table *t, const Column *columns, json_object *o,
+                     struct libscols_line *parent)
 {
         struct libscols_line *line = must(scols_table_new_line(t, parent));
-        json_object *v;
+        json_object *value, *children = json_object_object_get(o, "children");
 
-        for (size_t i = 0; i < n; i++) {
-                if (!json_object_object_get_ex(o, columns[i].key, &v))
+        for (size_t i = 0; columns[i].title; i++) {
+                if (!json_object_object_get_ex(o, columns[i].key, &value))
                         continue;
-                if (scols_line_refer_data(line, i, json_words(v)) < 0)
+                if (scols_line_refer_data(line, i, json_words(value)) < 0)
                         must(NULL);
-                if (c->options.color && streq(columns[i].key, "state"))
+                if (streq(columns[i].key, "state"))
                         (void)scols_cell_set_color(scols_line_get_cell(line, i),
-                                                   state_color(json_word(o, "state")));
+                                                   color_of(c, json_word(o, "state")));
         }
-        return line;
+        for (size_t i = 0; i < json_count(children); i++)
+                add_line(c, t, columns, json_at(children, i), line);
 }
 
-int print_table(const Ctl *c, const Column *columns, size_t n, json_object *list)
+int print_table(const Ctl *c, const Column *columns, json_object *list)
 {
-        _cleanup_table_ struct libscols_table *t = table_new(c, columns, n, /* tree= */ false);
+        struct libscols_table *t = must(scols_new_table());
+        int r;
 
+        scols_table_enable_noheadings(t, c->given & OPTION_NO_LEGEND);
+        scols_table_enable_colors(t, c->color);
+        for (size_t i = 0; columns[i].title; i++)
+                must(scols_table_new_column(t, columns[i].title, 0, columns[i].flags));
         for (size_t i = 0; i < json_count(list); i++)
-                table_add(c, t, columns, n, json_at(list, i), NULL);
-        return scols_print_table(t);
+                add_line(c, t, columns, json_at(list, i), NULL);
+        r = scols_print_table(t);
+        scols_unref_table(t);
+        return r;
 }
 
 /* numa_node → NUMA node, pf → PF, driver_override → Driver override. */
@@ -121,7 +111,7 @@ void print_members(json_object *o)
 
 static void print_safe_va(FILE *f, const char *format, va_list ap)
 {
-        char *text = NULL;
+        _cleanup_free_ char *text = NULL;
 
         if (vasprintf(&text, format, ap) < 0)
                 must(NULL);
@@ -129,7 +119,6 @@ static void print_safe_va(FILE *f, const char *format, va_list ap)
                 if (iscntrl((unsigned char)*p) && *p != '\n')
                         *p = '?';
         fputs(text, f);
-        free(text);
 }
 
 void print_safe(FILE *f, const char *format, ...)
@@ -153,9 +142,18 @@ int fail(int status, const char *format, ...)
         return status;
 }
 
-int say_device(int status, json_object *device)
+char *device_text(json_object *d)
 {
-        return fail(status, "%s: %s: %s: %s (%s)", json_word(device, "address"),
-                    json_word(device, "state"), json_word(device, "reason"),
-                    json_word(device, "sentence"), json_word(device, "remedy"));
+        const char *address = json_word(d, "address"), *state = json_word(d, "state");
+        const char *driver = json_text(d, "driver"), *node = json_text(d, "vfio_node");
+        _cleanup_free_ char *group = NULL;
+
+        if (json_text(d, "reason"))
+                return format_text("%s: %s: %s: %s (%s)", address, state, json_word(d, "reason"),
+                                   json_word(d, "sentence"), json_word(d, "remedy"));
+        if (json_text(d, "group"))
+                group = format_text(" (group %s%s%s)", json_text(d, "group"), node ? ", " : "",
+                                    strempty(node));
+        return format_text("%s: %s%s%s%s", address, state, driver ? " on " : " without a driver",
+                           strempty(driver), strempty(group));
 }

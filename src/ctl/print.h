@@ -5,27 +5,22 @@
 
 #include "ctl/ctl.h"
 
-struct libscols_table;
-struct libscols_line;
+#include <libsmartcols.h>
 
 typedef struct Column {
         const char *title;
         const char *key; /* of the JSON object */
-        bool right;      /* numbers */
+        int flags;       /* SCOLS_FL_* */
 } Column;
 
-/* On one line, or with indentation, as --json= says. */
-void print_json(const Ctl *c, json_object *o);
+/* Prints it if --json= asks for JSON. Whether it does. */
+bool print_json(const Ctl *c, json_object *o);
 
-/* A table of the objects in `list`: null is "-", no such member is blank. */
-_must_check_ int print_table(const Ctl *c, const Column *columns, size_t n, json_object *list);
-
-/* For trees: a table, its lines. Printed by scols_print_table(). */
-struct libscols_table *table_new(const Ctl *c, const Column *columns, size_t n, bool tree);
-struct libscols_line *table_add(const Ctl *c, struct libscols_table *t, const Column *columns,
-                                size_t n, json_object *o, struct libscols_line *parent);
-void table_unref(struct libscols_table **t);
-#define _cleanup_table_ _cleanup_(table_unref)
+/*
+ * A table of the objects in `list`: null is "-", no such member is blank; the objects in a member
+ * "children" are lines below it. The last column has no title.
+ */
+_must_check_ int print_table(const Ctl *c, const Column *columns, json_object *list);
 
 /* All members as aligned `Key: value` lines. */
 void print_members(json_object *o);
@@ -33,5 +28,20 @@ void print_members(json_object *o);
 /* printf with terminal controls made harmless: names may come from hardware or other users. */
 void print_safe(FILE *f, const char *format, ...) _printf_(2, 3);
 
-/* "ADDRESS: STATE: REASON: SENTENCE (REMEDY)" of a device, on stderr. Returns `status`. */
-int say_device(int status, json_object *device);
+/* "vfioctl: …" on stderr, in the same way. Returns `status`. */
+int fail(int status, const char *format, ...) _printf_(2, 3);
+
+/* The escape sequence that colours a state, or a result of doctor; "" for none. */
+const char *color_of(const Ctl *c, const char *state);
+
+/*
+ * "ADDRESS: ready on vfio-pci (group 13, /dev/vfio/13)" or, where there is a reason,
+ * "ADDRESS: STATE: REASON: SENTENCE (REMEDY)". To be freed.
+ */
+char *device_text(json_object *device);
+
+/* Steps and refusals in words, or as JSON. `nothing` says what it means if there are none. */
+void print_plan(const Ctl *c, json_object *plan, const char *nothing);
+
+/* Diagnostics of files in words on `f`, or as JSON on stdout. 1: one of them is an error. */
+_must_check_ int print_diagnostics(const Ctl *c, json_object *list, FILE *f);

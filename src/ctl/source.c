@@ -2,123 +2,83 @@
 
 #include "ctl/source.h"
 #include "basic/names.h"
-#include "ctl/bus-json.h"
+#include "basic/strv.h"
 #include "ctl/bus.h"
 #include "ctl/json.h"
 #include "ctl/offline.h"
+#include "ctl/print.h"
 
-#include <stdarg.h>
+#include <fnmatch.h>
 
-int source_local(Ctl *c, Offline **ret)
+int source_local(Ctl *c)
 {
-        int r;
+        int r = c->offline ? 0 : offline_new(c->root, &c->offline);
 
-        if (!c->offline) {
-                r = offline_new(c->options.root, &c->offline);
-                if (r < 0)
-                        return fail(STATUS_FAILED, "cannot read '%s': %s", c->options.root ?: "/",
-                                    strerror(-r));
-        }
-        *ret = c->offline;
+        if (r < 0)
+                return fail(STATUS_FAILED, "cannot read '%s': %s", c->root ?: "/", strerror(-r));
         return 0;
 }
 
-int source_open(Ctl *c)
+/* Decides once, and says on stderr if the daemon is not there. */
+static int source_open(Ctl *c)
 {
-        Offline *unused;
-
-        if (c->offline)
+        if (c->online || c->offline)
                 return 0;
-        if (!c->options.root) {
-                if (bus_has_daemon(c) > 0)
-                        return 0;
+        c->online = !c->root && bus_has_daemon(c) > 0;
+        if (c->online)
+                return 0;
+        if (!c->root)
                 fail(0, "vfiod is not running: read from sysfs and the files");
-        }
-        return source_local(c, &unused);
+        return source_local(c);
 }
 
-/* A method of the manager that takes `types` and returns one value. */
-static int ask(Ctl *c, json_object **ret, const char *member, const char *types, ...)
+/* From here what the daemon's methods return: all of a kind. */
+static int get_local(Ctl *c, int (*local)(const Offline *o, json_object *list), json_object **ret)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-        va_list ap;
+        _cleanup_json_ json_object *list = json_new_list();
         int r;
 
-        r = bus_method(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, member, &m);
-        if (r != 0)
-                return r;
-        va_start(ap, types);
-        r = sd_bus_message_appendv(m, types, ap);
-        va_end(ap);
-        if (r < 0)
-                return r;
-        r = bus_call(c, m, &reply);
-        if (r != 0)
-                return r;
-        return bus_value_to_json(reply, ret);
+        r = source_local(c);
+        if (r == 0)
+                r = local(c->offline, list);
+        if (r == 0)
+                *ret = TAKE_PTR(list);
+        return r;
 }
 
-static int compare_devices(const void *a, const void *b)
+static int get_list(Ctl *c, const char *member, int (*local)(const Offline *o, json_object *list),
+                    json_object **ret)
 {
-        const char *x = json_text(*(json_object *const *)a, "address");
-        const char *y = json_text(*(json_object *const *)b, "address");
-        PciAddress p, q;
-
-        if (!x || !y || pci_address_parse(x, &p) < 0 || pci_address_parse(y, &q) < 0)
-                return 0;
-        return pci_address_compare(&p, &q);
-}
-
-int source_devices(Ctl *c, json_object **ret)
-{
-        json_object *list;
         int r;
 
         r = source_open(c);
         if (r != 0)
                 return r;
-        r = c->offline ? offline_devices(c->offline, &list)
-                       : ask(c, &list, "ListDevices", "a{sv}t", 0, UINT64_C(0));
-        if (r != 0)
-                return r;
-        json_object_array_sort(list, compare_devices);
-        *ret = list;
-        return 0;
+        if (c->online)
+                return bus_ask(c, ret, VFIOD_MANAGER_INTERFACE, member, "a{sv}t", 0, UINT64_C(0));
+        return get_local(c, local, ret);
 }
 
 int source_groups(Ctl *c, json_object **ret)
 {
-        int r;
-
-        r = source_open(c);
-        if (r != 0)
-                return r;
-        return c->offline ? offline_groups(c->offline, ret)
-                          : ask(c, ret, "ListGroups", "a{sv}t", 0, UINT64_C(0));
+        return get_list(c, "ListGroups", offline_groups, ret);
 }
 
 int source_plan(Ctl *c, json_object **ret)
 {
-        bool running = !c->options.root && bus_has_daemon(c) > 0;
-        Offline *local;
         int r;
 
-        if (!running) {
-                r = source_open(c);
-                if (r != 0)
-                        return r;
-        }
-        r = source_local(c, &local);
+        r = source_open(c);
+        if (r == 0)
+                r = source_local(c);
         if (r != 0)
                 return r;
-        if (config_has_errors(offline_config(local)))
+        if (config_has_errors(c->offline->config))
                 fail(0, "files are in error and not planned for; see 'vfioctl check'");
-        if (running && offline_is_partial(local)) {
-                fail(0, "not all can be read by this user: the plan of the files as vfiod last "
-                        "read them");
-                return ask(c, ret, "Plan", "ta{sv}", UINT64_C(0), 0);
-        }
-        return offline_plan(local, ret);
+        if (!c->online || !c->offline->partial)
+                return get_local(c, offline_plan, ret);
+        fail(0, "not all can be read by this user: the plan of the files as vfiod last read them");
+        return bus_ask(c, ret, VFIOD_MANAGER_INTERFACE, "Plan", "ta{sv}", UINT64_C(0), 0);
 }
 
 int source_explain(Ctl *c, const char *address, json_object **ret)
@@ -128,6 +88,105 @@ int source_explain(Ctl *c, const char *address, json_object **ret)
         r = source_open(c);
         if (r != 0)
                 return r;
-        return c->offline ? offline_explain(c->offline, address, ret)
-                          : ask(c, ret, "Explain", "s", address);
+        if (c->online)
+                return bus_ask(c, ret, VFIOD_MANAGER_INTERFACE, "Explain", "s", address);
+        return offline_explain(c->offline, address, ret);
+}
+
+/* Long addresses sort as text; a domain above ffff, which has more digits, comes last. */
+static int compare_devices(const void *a, const void *b)
+{
+        const char *x = json_word(*(json_object *const *)a, "address");
+        const char *y = json_word(*(json_object *const *)b, "address");
+        size_t m = strlen(x), n = strlen(y);
+
+        return m == n ? strcmp(x, y) : m < n ? -1 : 1;
+}
+
+static bool has_netdev(json_object *device, const char *name)
+{
+        json_object *names = json_object_object_get(device, "network_interfaces");
+
+        for (size_t i = 0; i < json_count(names); i++)
+                if (streq(json_object_get_string(json_at(names, i)), name))
+                        return true;
+        return false;
+}
+
+/* A glob may leave out the domain, as an address may. */
+static bool glob_matches(const char *glob, const char *address)
+{
+        const char *shortened = startswith(address, "0000:");
+
+        return fnmatch(glob, address, 0) == 0 || (shortened && fnmatch(glob, shortened, 0) == 0);
+}
+
+static bool names_device(const char *word, json_object *device)
+{
+        const char *address = json_word(device, "address"), *group = startswith(word, "group:");
+        PciAddress a;
+
+        if (group)
+                return streq(json_word(device, "group"), group);
+        if (pci_address_parse(word, &a) >= 0)
+                return streq(PCI_ADDRESS_STR(&a), address);
+        return glob_matches(word, address) || has_netdev(device, word);
+}
+
+/* "PF/vfN", where `slash` is the rest behind the PF. */
+static bool names_vf(const char *word, const char *slash, json_object *devices, json_object *vf)
+{
+        _cleanup_free_ char *pf = must(strndup(word, (size_t)(slash - word)));
+
+        if (!streq_ptr(json_text(vf, "vf"), slash + strlen("/vf")))
+                return false;
+        for (size_t i = 0; i < json_count(devices); i++)
+                if (streq(json_word(json_at(devices, i), "address"), json_word(vf, "pf")))
+                        return names_device(pf, json_at(devices, i));
+        return false;
+}
+
+static bool word_matches(const char *word, SelectMode mode, json_object *devices,
+                         json_object *device)
+{
+        const char *slash = strstr(word, "/vf");
+        bool is_one = !startswith(word, "group:") && !strpbrk(word, "*?[");
+
+        if (slash)
+                return names_vf(word, slash, devices, device);
+        if (mode == SELECT_ENDPOINTS && !is_one && startswith(json_word(device, "class"), "06"))
+                return false;
+        return names_device(word, device);
+}
+
+/* Puts a mark on each device that the word names. Whether there is any. */
+static bool mark(json_object *devices, const char *word, SelectMode mode, bool *marks)
+{
+        bool found = false;
+
+        for (size_t i = 0; i < json_count(devices); i++)
+                if (word_matches(word, mode, devices, json_at(devices, i)))
+                        marks[i] = found = true;
+        return found;
+}
+
+int source_devices(Ctl *c, char **words, SelectMode mode, json_object **ret)
+{
+        _cleanup_json_ json_object *all = NULL;
+        _cleanup_free_ bool *marks = NULL;
+        int r;
+
+        r = get_list(c, "ListDevices", offline_devices, &all);
+        if (r != 0)
+                return r;
+        json_object_array_sort(all, compare_devices);
+        marks = must(calloc(json_count(all) + 1, sizeof(bool)));
+        STRV_FOREACH(word, words)
+                if (!mark(all, *word, mode, marks))
+                        return fail(STATUS_NO_DEVICE, "no such device: '%s'", *word);
+        *ret = json_new_list();
+        for (size_t i = 0; i < json_count(all); i++)
+                if (marks[i] || strv_length(words) == 0)
+                        json_append(*ret, json_object_get(json_at(all, i)));
+        return 0;
 }

@@ -1,51 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "basic/names.h"
 #include "basic/strv.h"
 #include "ctl/bus.h"
 #include "ctl/json.h"
 #include "ctl/offline.h"
 #include "ctl/print.h"
 #include "ctl/source.h"
-#include "ctl/verbs.h"
 #include "sys/platform.h"
 
-#include <stdarg.h>
-
-/* The results are the words that are shown, worst last. */
+/* The results are the words that are shown. */
 #define OK "ok"
 #define WARN "warn"
 #define FAIL "fail"
 
-/* What the checks look at, and where their results go. */
-typedef struct Visit {
-        Ctl *ctl;
-        const Offline *host;
-        Platform platform;
-        json_object *list;
-} Visit;
+/* What may be said of the host. Of the rows of one check the first that applies is said. */
+typedef struct Finding {
+        const char *check;
+        bool applies;
+        const char *result, *message, *remedy;
+} Finding;
 
-/* Returns 0, so that a check ends with it. */
-static int report(Visit *v, const char *check, const char *result, const char *remedy,
-                  const char *format, ...) _printf_(5, 6);
-
-static int report(Visit *v, const char *check, const char *result, const char *remedy,
-                  const char *format, ...)
+static void report(json_object *list, const Finding *rows, size_t n)
 {
-        _cleanup_free_ char *message = NULL;
-        json_object *o = json_new();
-        va_list ap;
-        int r;
+        const char *said = "";
 
-        va_start(ap, format);
-        r = vasprintf(&message, format, ap);
-        va_end(ap);
-        json_add_text(o, "check", check);
-        json_add_text(o, "result", result);
-        json_add_text(o, "message", must(r < 0 ? NULL : message));
-        json_add_text(o, "remedy", remedy);
-        json_append(v->list, o);
-        return 0;
+        for (size_t i = 0; i < n; i++) {
+                json_object *o;
+
+                if (!rows[i].applies || streq(rows[i].check, said))
+                        continue;
+                said = rows[i].check;
+                o = json_append(list, json_new());
+                json_add_text(o, "check", said);
+                json_add_text(o, "result", rows[i].result);
+                json_add_text(o, "message", rows[i].message);
+                json_add_text(o, "remedy", rows[i].remedy);
+        }
 }
 
 static const char *iommu_remedy(const Platform *p)
@@ -60,222 +50,153 @@ static const char *iommu_remedy(const Platform *p)
         return "load the driver of the IOMMU before the devices, in the initramfs";
 }
 
-static int check_iommu(Visit *v)
+static void check_platform(json_object *list, const Platform *p)
 {
-        const Platform *p = &v->platform;
-        _cleanup_free_ char *names = NULL;
+        _cleanup_free_ char *names = must(strv_join(p->iommus, " "));
+        _cleanup_free_ char *in_use = format_text("in use: %s", names);
+        _cleanup_free_ char *unused =
+                format_text("the firmware describes one (%s), and the kernel does not use it",
+                            strempty(p->iommu_table));
+        _cleanup_free_ char *moved = must(strv_join(p->driverctl, " "));
+        _cleanup_free_ char *driverctl =
+                format_text("driverctl moves devices at boot too: %s", moved);
+        const Finding rows[] = {
+                { "iommu", p->iommus, OK, in_use, NULL },
+                { "iommu", p->iommu_table, FAIL, unused, iommu_remedy(p) },
+                { "iommu", true, FAIL, "the firmware describes none: there is none, or it is off",
+                  iommu_remedy(p) },
+                { "interrupt-remapping", p->unsafe_interrupts == ANSWER_YES, WARN,
+                  "allow_unsafe_interrupts is on: guests may forge interrupts",
+                  "take allow_unsafe_interrupts=1 from modprobe.d if the host has interrupt "
+                  "remapping" },
+                { "interrupt-remapping", p->interrupt_remapping == ANSWER_YES, OK,
+                  "devices are confined", NULL },
+                { "interrupt-remapping", p->interrupt_remapping == ANSWER_NO, FAIL,
+                  "none: programs cannot use the devices after they are bound",
+                  "switch interrupt remapping (x2APIC, VT-d) on in the firmware and take "
+                  "intremap=off away; or, if you trust the guests, set allow_unsafe_interrupts=1 "
+                  "for the module vfio_iommu_type1" },
+                { "interrupt-remapping", true, WARN, "unknown: the IOMMU does not tell here",
+                  NULL },
+                { "noiommu-mode", p->noiommu == ANSWER_YES, WARN,
+                  "unsafe no-IOMMU mode is on: devices can write all memory",
+                  "take enable_unsafe_noiommu_mode=1 of the module vfio away" },
+                { "vfio-node", p->container_node, OK, "/dev/vfio/vfio is there", NULL },
+                { "vfio-node", true, WARN, "/dev/vfio/vfio is not there yet",
+                  "load the module vfio" },
+                { "driverctl", p->driverctl, WARN, driverctl,
+                  "run 'driverctl unset-override DEVICE' for what vfiod shall manage" },
+        };
 
-        if (p->iommus) {
-                names = must(strv_join(p->iommus, " "));
-                return report(v, "iommu", OK, NULL, "in use: %s", names);
-        }
-        if (p->iommu_table)
-                return report(v, "iommu", FAIL, iommu_remedy(p),
-                              "the firmware describes one (%s), and the kernel does not use it",
-                              p->iommu_table);
-        return report(v, "iommu", FAIL, iommu_remedy(p),
-                      "the firmware describes none: there is none, or it is off");
+        report(list, rows, ELEMENTSOF(rows));
 }
 
-static int check_groups(Visit *v)
+static void check_devices(json_object *list, const Inventory *inv, const Platform *p)
 {
-        const Inventory *inv = offline_snapshot(v->host).inventory;
-        size_t n = 0;
-
-        for (size_t i = 0; i < inv->n_devices; i++)
-                if (inv->devices[i]->group >= 0)
-                        n++;
-        if (inv->n_groups == 0)
-                return report(v, "iommu-groups", FAIL, iommu_remedy(&v->platform),
-                              "there are no IOMMU groups");
-        return report(v, "iommu-groups", OK, NULL, "%zu groups with %zu of %zu devices",
-                      inv->n_groups, n, inv->n_devices);
-}
-
-static int check_interrupts(Visit *v)
-{
-        const Platform *p = &v->platform;
-        static const char *const remedy =
-                "switch interrupt remapping (x2APIC, VT-d) on in the firmware and take "
-                "intremap=off away; or, if you trust the guests, set "
-                "allow_unsafe_interrupts=1 for the module vfio_iommu_type1";
-
-        if (p->unsafe_interrupts == ANSWER_YES)
-                return report(v, "interrupt-remapping", WARN,
-                              "take allow_unsafe_interrupts=1 from modprobe.d if the host has "
-                              "interrupt remapping",
-                              "allow_unsafe_interrupts is on: guests may forge interrupts");
-        if (p->interrupt_remapping == ANSWER_YES)
-                return report(v, "interrupt-remapping", OK, NULL, "devices are confined");
-        if (p->interrupt_remapping == ANSWER_NO)
-                return report(v, "interrupt-remapping", FAIL, remedy,
-                              "none: programs cannot use the devices after they are bound");
-        return report(v, "interrupt-remapping", WARN, NULL,
-                      "unknown: the IOMMU does not tell here");
-}
-
-static int check_noiommu(Visit *v)
-{
-        if (v->platform.noiommu != ANSWER_YES)
-                return 0;
-        return report(v, "noiommu-mode", WARN,
-                      "take enable_unsafe_noiommu_mode=1 of the module vfio away",
-                      "unsafe no-IOMMU mode is on: devices can write all memory");
-}
-
-static int check_module(Visit *v, const char *name, const char *check)
-{
-        ModulePresence presence;
-        int r;
-
-        r = platform_module(offline_root(v->host), name, &presence);
-        if (r < 0)
-                return r;
-        if (presence == MODULE_LOADED)
-                return report(v, check, OK, NULL, "%s is loaded or built in", name);
-        if (presence == MODULE_INSTALLED)
-                return report(v, check, OK, NULL, "%s is installed, and loaded when needed", name);
-        if (presence == MODULE_ABSENT)
-                return report(v, check, FAIL,
-                              "install the package with this kernel's modules, or build the "
-                              "kernel with CONFIG_VFIO_PCI",
-                              "%s is not there", name);
-        return report(v, check, FAIL, "reboot if the kernel was upgraded, else install its modules",
-                      "%s: the modules of the running kernel cannot be read", name);
-}
-
-static int check_modules(Visit *v)
-{
-        int r;
-
-        r = check_module(v, "vfio_pci", "module-vfio-pci");
-        if (r < 0)
-                return r;
-        r = check_module(v, "vfio_iommu_type1", "module-vfio-iommu-type1");
-        if (r < 0)
-                return r;
-        if (v->platform.container_node)
-                return report(v, "vfio-node", OK, NULL, "/dev/vfio/vfio is there");
-        return report(v, "vfio-node", WARN, "load the module vfio",
-                      "/dev/vfio/vfio is not there yet");
-}
-
-static int check_sriov(Visit *v)
-{
-        const Inventory *inv = offline_snapshot(v->host).inventory;
-        unsigned capable = 0, made = 0;
+        _cleanup_free_ char *groups = NULL, *sriov = NULL;
+        unsigned n = 0, capable = 0, made = 0;
 
         for (size_t i = 0; i < inv->n_devices; i++) {
+                n += inv->devices[i]->group >= 0;
                 capable += inv->devices[i]->total_vfs > 0;
                 made += inv->devices[i]->num_vfs;
         }
-        return report(v, "sriov", OK, NULL, "%u devices can have virtual functions, %u exist",
-                      capable, made);
+        groups = format_text("%zu groups with %u of %zu devices", inv->n_groups, n, inv->n_devices);
+        sriov = format_text("%u devices can have virtual functions, %u exist", capable, made);
+        report(list,
+               (Finding[]){
+                       { "iommu-groups", inv->n_groups > 0, OK, groups, NULL },
+                       { "iommu-groups", true, FAIL, "there are no IOMMU groups", iommu_remedy(p) },
+                       { "sriov", true, OK, sriov, NULL },
+               },
+               3);
 }
 
-static int check_daemon(Visit *v)
+static void check_module(json_object *list, const Sysroot *root, const char *name,
+                         const char *check)
+{
+        static const char *const words[] = {
+                [MODULE_LOADED] = "is loaded or built in",
+                [MODULE_INSTALLED] = "is installed, and loaded when needed",
+                [MODULE_ABSENT] = "is not there",
+                [MODULE_UNKNOWN] = "cannot be found: no modules of the running kernel",
+        };
+        _cleanup_free_ char *message = NULL;
+        ModulePresence presence;
+
+        if (platform_module(root, name, &presence) < 0)
+                presence = MODULE_UNKNOWN;
+        message = format_text("%s %s", name, words[presence]);
+        report(list,
+               (Finding[]){
+                       { check, presence == MODULE_ABSENT, FAIL, message,
+                         "install the package with this kernel's modules, or build the kernel "
+                         "with CONFIG_VFIO_PCI" },
+                       { check, presence == MODULE_UNKNOWN, FAIL, message,
+                         "reboot if the kernel was upgraded, else install its modules" },
+                       { check, true, OK, message, NULL },
+               },
+               3);
+}
+
+static void check_configuration(json_object *list, const Config *config)
+{
+        static const char *const remedy = "'vfioctl check' names each place";
+        _cleanup_free_ char *warnings =
+                format_text("files have %zu warnings", config->n_diagnostics);
+        _cleanup_free_ char *rules = format_text("%zu rules", config->n_rules);
+
+        report(list,
+               (Finding[]){
+                       { "configuration", config_has_errors(config), FAIL,
+                         "files are in error and not applied", remedy },
+                       { "configuration", config->n_diagnostics > 0, WARN, warnings, remedy },
+                       { "configuration", true, OK, rules, NULL },
+               },
+               3);
+}
+
+static void check_switch(json_object *list, const Platform *p, const char *key, const char *effect,
+                         const char *remedy)
+{
+        _cleanup_free_ char *value = NULL, *message = NULL;
+
+        if (platform_switch(p, key, &value) < 0 || !value)
+                return;
+        message = format_text("%s=%s: %s", key, value, effect);
+        report(list, &(Finding){ "kernel-command-line", true, WARN, message, remedy }, 1);
+}
+
+static void check_daemon(Ctl *c, json_object *list)
 {
         _cleanup_json_ json_object *manager = NULL;
+        _cleanup_free_ char *message = NULL;
         const char *state;
-        int r;
 
-        if (v->ctl->options.root)
-                return 0;
-        if (bus_has_daemon(v->ctl) <= 0)
-                return report(v, "daemon", WARN, "systemctl enable --now vfiod.service",
-                              "vfiod is not running");
-        r = bus_get_all(v->ctl, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, &manager);
-        if (r != 0)
-                return r;
-        state = json_word(manager, "state");
-        if (streq(state, "ready"))
-                return report(v, "daemon", OK, NULL, "vfiod runs: every device is as declared");
-        if (streq(state, "disabled"))
-                return report(v, "daemon", WARN, "boot without vfiod=off", "vfiod is disabled");
-        return report(v, "daemon", WARN, "see 'vfioctl list' and 'vfioctl explain DEVICE'",
-                      "vfiod is %s", state);
-}
-
-static int check_configuration(Visit *v)
-{
-        const Config *config = offline_config(v->host);
-
-        if (config_has_errors(config))
-                return report(v, "configuration", FAIL, "'vfioctl check' names each place",
-                              "files are in error and not applied");
-        if (config->n_diagnostics > 0)
-                return report(v, "configuration", WARN, "'vfioctl check' names each place",
-                              "files have %zu warnings", config->n_diagnostics);
-        return report(v, "configuration", OK, NULL, "%zu rules", config->n_rules);
-}
-
-static int check_switch(Visit *v, const char *key, const char *remedy, const char *effect)
-{
-        _cleanup_free_ char *value = NULL;
-        int r;
-
-        r = platform_switch(&v->platform, key, &value);
-        if (r < 0 || !value)
-                return r;
-        return report(v, "kernel-command-line", WARN, remedy, "%s=%s: %s", key, value, effect);
-}
-
-static int check_command_line(Visit *v)
-{
-        static const struct {
-                const char *key, *remedy, *effect;
-        } rows[] = {
-                { "vfiod", "boot without it", "a switch of vfiod for this boot" },
-                { "vfiod.skip", "boot without it", "this file is not applied in this boot" },
-                { "vfio-pci.ids", "declare these devices in a file of vfiod instead",
-                  "it takes every device with these ids, behind the back of vfiod" },
-        };
-        int r;
-
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                r = check_switch(v, rows[i].key, rows[i].remedy, rows[i].effect);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int check_others(Visit *v)
-{
-        _cleanup_free_ char *devices = NULL;
-
-        if (!v->platform.driverctl)
-                return 0;
-        devices = must(strv_join(v->platform.driverctl, " "));
-        return report(v, "driverctl", WARN,
-                      "run 'driverctl unset-override DEVICE' for what vfiod shall manage",
-                      "driverctl moves devices at boot too: %s", devices);
-}
-
-static int visit(Visit *v)
-{
-        static int (*const checks[])(Visit * v) = {
-                check_iommu, check_groups, check_interrupts,    check_noiommu,      check_modules,
-                check_sriov, check_daemon, check_configuration, check_command_line, check_others,
-        };
-        int r;
-
-        for (size_t i = 0; i < ELEMENTSOF(checks); i++) {
-                r = checks[i](v);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
+        if (c->root)
+                return;
+        if (bus_has_daemon(c) > 0 && bus_get_manager(c, &manager) == 0)
+                state = json_word(manager, "state");
+        else
+                state = "not running";
+        message = format_text("vfiod is %s", state);
+        report(list,
+               (Finding[]){
+                       { "daemon", streq(state, "ready"), OK, message, NULL },
+                       { "daemon", streq(state, "disabled"), WARN, message,
+                         "boot without vfiod=off" },
+                       { "daemon", !manager, WARN, message,
+                         "systemctl enable --now vfiod.service" },
+                       { "daemon", true, WARN, message,
+                         "see 'vfioctl list' and 'vfioctl explain DEVICE'" },
+               },
+               4);
 }
 
 static void print_check(const Ctl *c, json_object *o)
 {
-        const char *result = json_word(o, "result"), *color = "";
+        const char *result = json_word(o, "result"), *color = color_of(c, result);
 
-        if (c->options.color)
-                color = streq(result, OK)     ? "\033[32m"
-                        : streq(result, WARN) ? "\033[33m"
-                                              : "\033[31m";
         printf("%s%-5s%s", color, result, *color ? "\033[0m" : "");
         print_safe(stdout, "%s: %s\n", json_word(o, "check"), json_word(o, "message"));
         if (json_text(o, "remedy"))
@@ -284,12 +205,11 @@ static void print_check(const Ctl *c, json_object *o)
 
 static int print_visit(const Ctl *c, json_object *list)
 {
+        bool printed = print_json(c, list);
         int status = 0;
 
-        if (c->options.json != JSON_OFF)
-                print_json(c, list);
         for (size_t i = 0; i < json_count(list); i++) {
-                if (c->options.json == JSON_OFF)
+                if (!printed)
                         print_check(c, json_at(list, i));
                 if (streq(json_word(json_at(list, i), "result"), FAIL))
                         status = STATUS_FAILED;
@@ -300,19 +220,28 @@ static int print_visit(const Ctl *c, json_object *list)
 /* Reads the host itself in every case: the daemon may be what is wrong. */
 int verb_doctor(Ctl *c, char **args)
 {
+        _cleanup_(platform_done) Platform p = { 0 };
         _cleanup_json_ json_object *list = json_new_list();
-        Visit v = { .ctl = c, .list = list };
-        Offline *host;
+        const Sysroot *root;
         int r;
 
-        r = source_local(c, &host);
+        r = source_local(c);
         if (r != 0)
                 return r;
-        v.host = host;
-        r = platform_read(offline_root(host), &v.platform);
+        root = &c->offline->root;
+        r = platform_read(root, &p);
         if (r < 0)
                 return r;
-        r = visit(&v);
-        platform_done(&v.platform);
-        return r != 0 ? r : print_visit(c, list);
+        check_platform(list, &p);
+        check_devices(list, c->offline->inventory, &p);
+        check_module(list, root, "vfio_pci", "module-vfio-pci");
+        check_module(list, root, "vfio_iommu_type1", "module-vfio-iommu-type1");
+        check_daemon(c, list);
+        check_configuration(list, c->offline->config);
+        check_switch(list, &p, "vfiod", "a switch of vfiod for this boot", "boot without it");
+        check_switch(list, &p, "vfiod.skip", "this file is not applied in this boot",
+                     "boot without it");
+        check_switch(list, &p, "vfio-pci.ids", "it takes every device with these ids",
+                     "declare these devices in a file of vfiod instead");
+        return print_visit(c, list);
 }

@@ -1,26 +1,86 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+/* The verbs that look at devices and groups. */
+
 #include "ctl/json.h"
 #include "ctl/print.h"
 #include "ctl/source.h"
-#include "ctl/verbs.h"
+#include "sys/holders.h"
 #include "sys/inspect.h"
 
-static int select_devices(Ctl *c, char **words, json_object **ret)
+int verb_list(Ctl *c, char **args)
 {
-        _cleanup_json_ json_object *devices = NULL;
+        static const Column columns[] = {
+                { "ADDRESS", "address", 0 },
+                { "ID", "id", 0 },
+                { "CLASS", "class", 0 },
+                { "DRIVER", "driver", 0 },
+                { "GROUP", "group", SCOLS_FL_RIGHT },
+                { "STATE", "state", 0 },
+                { "REASON", "reason", 0 },
+                { "RULE", "rule", 0 },
+                { 0 },
+        };
+        /* The promised members, in the promised order. */
+        static const char *const keys[] = {
+                "address", "id",        "class",     "driver", "state",
+                "reason",  "group",     "numa_node", "pf",     "vf",
+                "num_vfs", "total_vfs", "vfio_node", "rule",   NULL,
+        };
+        _cleanup_json_ json_object *devices = NULL, *list = json_new_list();
         int r;
 
-        r = source_devices(c, &devices);
+        r = source_devices(c, args, SELECT_ALL, &devices);
         if (r != 0)
                 return r;
-        return resolve_words(devices, words, RESOLVE_ALL, ret);
+        for (size_t i = 0; i < json_count(devices); i++)
+                json_append(list, json_pick(json_at(devices, i), keys));
+        return print_json(c, list) ? 0 : print_table(c, columns, list);
+}
+
+/* The line of a group has its number where those of its members have their address. */
+static json_object *group_line(json_object *group, json_object *devices)
+{
+        json_object *line = json_new();
+        json_object *children = json_add(line, "children", json_new_list());
+
+        json_add_text(line, "address", json_text(group, "number"));
+        json_add_text(line, "vfio_node", json_text(group, "vfio_node"));
+        for (size_t i = 0; i < json_count(devices); i++)
+                if (json_number(json_at(devices, i), "group") == json_number(group, "number"))
+                        json_append(children, json_object_get(json_at(devices, i)));
+        return line;
+}
+
+int verb_groups(Ctl *c, char **args)
+{
+        static const Column columns[] = {
+                { "GROUP", "address", SCOLS_FL_TREE },
+                { "ID", "id", 0 },
+                { "CLASS", "class", 0 },
+                { "DRIVER", "driver", 0 },
+                { "STATE", "state", 0 },
+                { "NODE", "vfio_node", 0 },
+                { 0 },
+        };
+        _cleanup_json_ json_object *groups = NULL, *devices = NULL, *lines = json_new_list();
+        int r;
+
+        r = source_groups(c, &groups);
+        if (r != 0 || print_json(c, groups))
+                return r;
+        r = source_devices(c, NULL, SELECT_ALL, &devices);
+        if (r != 0)
+                return r;
+        for (size_t i = 0; i < json_count(groups); i++)
+                json_append(lines, group_line(json_at(groups, i), devices));
+        return print_table(c, columns, lines);
 }
 
 /* One device is an object; several, as a glob or group may name, are a list. */
-static void print_objects(const Ctl *c, json_object *list)
+static bool print_json_objects(const Ctl *c, json_object *list)
 {
-        print_json(c, json_count(list) == 1 ? json_at(list, 0) : list);
+        return print_json(c, json_count(list) == 1 ? json_at(list, 0) : list);
 }
 
 /*
@@ -40,23 +100,38 @@ static void add_override(json_object *device, const Sysroot *root)
                 json_add_text(device, "driver_override", override);
 }
 
+/* Who has the group's node open: seen with the caller's rights, by root for all processes. */
+static void add_holders(json_object *device, const Sysroot *root)
+{
+        json_object *list = json_add(device, "holders", json_new_list());
+        const char *node = json_text(device, "vfio_node");
+        _cleanup_strv_ char **holders = NULL;
+
+        if (!node || holders_of_node(root, node, &holders) < 0)
+                return;
+        STRV_FOREACH(h, holders)
+                json_append(list, must(json_object_new_string(*h)));
+}
+
 int verb_show(Ctl *c, char **args)
 {
         _cleanup_(sysroot_done) Sysroot root = SYSROOT_NULL;
         _cleanup_json_ json_object *list = NULL;
         int r;
 
-        r = select_devices(c, args, &list);
+        r = source_devices(c, args, SELECT_ALL, &list);
         if (r != 0)
                 return r;
-        r = sysroot_open(c->options.root, &root);
+        r = sysroot_open(c->root, &root);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < json_count(list); i++)
+        for (size_t i = 0; i < json_count(list); i++) {
                 add_override(json_at(list, i), &root);
-        if (c->options.json != JSON_OFF)
-                print_objects(c, list);
-        for (size_t i = 0; c->options.json == JSON_OFF && i < json_count(list); i++) {
+                add_holders(json_at(list, i), &root);
+        }
+        if (print_json_objects(c, list))
+                return 0;
+        for (size_t i = 0; i < json_count(list); i++) {
                 if (i > 0)
                         putchar('\n');
                 print_members(json_at(list, i));
@@ -84,22 +159,21 @@ static void print_explanation(json_object *e)
 int verb_explain(Ctl *c, char **args)
 {
         _cleanup_json_ json_object *list = NULL, *answers = json_new_list();
+        json_object *e;
         int r;
 
-        r = select_devices(c, args, &list);
+        r = source_devices(c, args, SELECT_ALL, &list);
         if (r != 0)
                 return r;
         for (size_t i = 0; i < json_count(list); i++) {
-                json_object *e;
-
                 r = source_explain(c, json_word(json_at(list, i), "address"), &e);
                 if (r != 0)
                         return r;
                 json_append(answers, e);
         }
-        if (c->options.json != JSON_OFF)
-                print_objects(c, answers);
-        for (size_t i = 0; c->options.json == JSON_OFF && i < json_count(answers); i++)
+        if (print_json_objects(c, answers))
+                return 0;
+        for (size_t i = 0; i < json_count(answers); i++)
                 print_explanation(json_at(answers, i));
         return 0;
 }

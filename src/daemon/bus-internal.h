@@ -70,6 +70,7 @@ enum {
         LIMITER_SENDERS_MAX = 64,
         LIMITER_BURST = 8,      /* expensive calls at once */
         LIMITER_PER_SECOND = 8, /* and in the long run */
+        LIMITER_OBJECTS = 4000, /* so many objects make a call cost one more */
 };
 
 typedef struct LimiterEntry {
@@ -82,8 +83,11 @@ typedef struct Limiter {
         LimiterEntry entries[LIMITER_SENDERS_MAX];
 } Limiter;
 
-/* Whether this sender may make one more expensive call now; takes it from its credit. */
-bool limiter_take(Limiter *l, const char *sender, uint64_t now);
+/*
+ * Whether this sender may make one more expensive call now; takes it from its credit. The cost is
+ * in calls; what costs more than a whole burst is let through when the burst is.
+ */
+bool limiter_take(Limiter *l, const char *sender, unsigned cost, uint64_t now);
 
 /*
  * The fields of the object that properties were last asked of. GetAll and GetManagedObjects

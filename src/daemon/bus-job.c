@@ -78,7 +78,7 @@ static int property_get(sd_bus *bus, const char *path, const char *interface, co
                 return append_devices(reply, j);
         if (streq(property, "RequesterUID"))
                 return sd_bus_message_append(reply, "u", j->uid);
-        if (streq(property, "StartedUSec"))
+        if (streq(property, "Started"))
                 return sd_bus_message_append(reply, "t", j->started_usec);
         if (streq(property, "Reason"))
                 return sd_bus_message_append(reply, "s", reason_to_string(j->reason));
@@ -137,7 +137,7 @@ const sd_bus_vtable bus_job_vtable[] = {
         STATE("State", "s"),
         CONST("Devices", "as"),
         CONST("RequesterUID", "u"),
-        CONST("StartedUSec", "t"),
+        CONST("Started", "t"),
         STATE("Reason", "s"),
         STATE("Sentence", "s"),
         SD_BUS_VTABLE_END,
@@ -218,14 +218,23 @@ static const PciAddress *failed_device(const Job *j)
         return NULL;
 }
 
+static const char *outcome_word(const Job *j)
+{
+        if (j->state == JOB_TIMEOUT)
+                return "stuck";
+        return streq(reason_row(j->reason)->dbus_error, VFIOD_ERROR("Refused")) ? "refused"
+                                                                                : "failed";
+}
+
 static int answer_error(const Job *j, sd_bus_message *m, const char *name)
 {
         const PciAddress *a = failed_device(j);
         const char *remedy = reason_row(j->reason)->remedy;
 
         return sd_bus_reply_method_errorf(
-                m, name, "%s%s%s%s%s%s", a ? PCI_ADDRESS_STR(a) : "", a ? ": " : "",
-                job_sentence(j), isempty(remedy) ? "" : " (", remedy, isempty(remedy) ? "" : ")");
+                m, name, "%s%s%s: %s: %s%s%s%s", a ? PCI_ADDRESS_STR(a) : "", a ? ": " : "",
+                outcome_word(j), reason_to_string(j->reason), job_sentence(j),
+                isempty(remedy) ? "" : " (", remedy, isempty(remedy) ? "" : ")");
 }
 
 /* What an Apply could not do since it is refused: all of it, not only the first. */

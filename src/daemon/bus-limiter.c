@@ -21,9 +21,10 @@ static LimiterEntry *find_entry(Limiter *l, const char *sender, uint64_t now)
         return oldest;
 }
 
-bool limiter_take(Limiter *l, const char *sender, uint64_t now)
+bool limiter_take(Limiter *l, const char *sender, unsigned cost, uint64_t now)
 {
         const uint64_t full = (uint64_t)LIMITER_BURST * CREDIT_PER_CALL;
+        const uint64_t price = MIN((uint64_t)cost * CREDIT_PER_CALL, full);
         LimiterEntry *e;
 
         /* No bus makes such names; one that does gets no expensive answers. */
@@ -38,8 +39,8 @@ bool limiter_take(Limiter *l, const char *sender, uint64_t now)
                 e->credit = MIN(e->credit + earned, full);
                 e->usec = now;
         }
-        if (e->credit < CREDIT_PER_CALL)
+        if (e->credit < price)
                 return false;
-        e->credit -= CREDIT_PER_CALL;
+        e->credit -= price;
         return true;
 }

@@ -282,9 +282,9 @@ int bus_check_refusals(const Plan *plan, const Operation *op, sd_bus_error *erro
         r = collect_refusals(&all, plan, op);
         if (r >= 0 && all.n > 0) {
                 message = strv_join(all.lines, "\n");
-                r = message ? sd_bus_error_set(error, all.name, message) : -ENOMEM;
-                if (r >= 0)
-                        r = -EACCES;
+                if (message)
+                        (void)sd_bus_error_set(error, all.name, message);
+                r = message ? -EACCES : -ENOMEM;
         }
         strv_free(all.lines);
         return r;

@@ -75,11 +75,24 @@ static void bus_free(void *userdata)
         free(b);
 }
 
+/* A folder lists all its children; an object itself is introspected cheaply and often. */
+static bool introspects_folder(sd_bus_message *m)
+{
+        static const char *const folders[] = { VFIOD_PATH, VFIOD_DEVICE_PREFIX, VFIOD_GROUP_PREFIX,
+                                               VFIOD_JOB_PREFIX };
+
+        if (!streq_ptr(sd_bus_message_get_member(m), "Introspect"))
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(folders); i++)
+                if (streq_ptr(sd_bus_message_get_path(m), folders[i]))
+                        return true;
+        return false;
+}
+
 static bool is_expensive(sd_bus_message *m)
 {
         static const char *const members[][2] = {
                 { "org.freedesktop.DBus.ObjectManager", "GetManagedObjects" },
-                { "org.freedesktop.DBus.Introspectable", "Introspect" },
                 { VFIOD_MANAGER_INTERFACE, "ListDevices" },
                 { VFIOD_MANAGER_INTERFACE, "ListGroups" },
                 { VFIOD_MANAGER_INTERFACE, "Plan" },
@@ -92,37 +105,40 @@ static bool is_expensive(sd_bus_message *m)
                 if (streq_ptr(member, members[i][1]) &&
                     (!interface || streq(interface, members[i][0])))
                         return true;
-        return false;
+        return introspects_folder(m);
 }
 
-/* Whether all objects in one reply would pass what the system bus lets through. */
-static bool objects_are_too_many(const Bus *b)
+static size_t count_objects(const Bus *b)
 {
         Snapshot s = manager_snapshot(b->manager);
-        size_t n =
-                (s.status ? s.status->n_statuses : 0) + (s.inventory ? s.inventory->n_groups : 0);
 
-        return n > BUS_REPLY_MAX / BUS_OBJECT_SIZE;
+        return (s.status ? s.status->n_statuses : 0) + (s.inventory ? s.inventory->n_groups : 0);
+}
+
+/* Whether all objects in one reply would not pass what the system bus lets through. */
+static bool is_too_large(const Bus *b, sd_bus_message *m)
+{
+        return streq_ptr(sd_bus_message_get_member(m), "GetManagedObjects") &&
+               count_objects(b) > BUS_REPLY_MAX / BUS_OBJECT_SIZE;
 }
 
 static int limit_call(Bus *b, sd_bus_message *m)
 {
         const char *sender = sd_bus_message_get_sender(m);
+        unsigned cost = 1 + (unsigned)(count_objects(b) / LIMITER_OBJECTS);
         uint64_t now;
         int r;
 
         r = sd_event_now(manager_event(b->manager), CLOCK_MONOTONIC, &now);
         if (r < 0)
                 return r;
-        if (sender && !limiter_take(&b->limiter, sender, now)) {
+        if (sender && !limiter_take(&b->limiter, sender, cost, now)) {
                 r = sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                               "More than %d such calls in a second, wait and "
-                                               "follow the signals instead",
-                                               LIMITER_PER_SECOND);
+                                               "Too many such calls in a second, wait and "
+                                               "follow the signals instead");
                 return r < 0 ? r : 1;
         }
-        if (streq_ptr(sd_bus_message_get_member(m), "GetManagedObjects") &&
-            objects_are_too_many(b)) {
+        if (is_too_large(b, m)) {
                 r = sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED,
                                                "Too many objects for one answer, use ListDevices "
                                                "with a filter");

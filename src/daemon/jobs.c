@@ -10,26 +10,20 @@
 
 #define LINGER_USEC (10 * USEC_PER_SEC)
 
-static const char *const job_states[_JOB_STATE_MAX] = {
+static const char *const job_state_names[_JOB_STATE_MAX] = {
         [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
         [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled", [JOB_TIMEOUT] = "timeout",
 };
 
-const char *job_state_to_string(JobState s)
-{
-        return job_states[s];
-}
+DEFINE_TO_STRING(job_state, JobState);
 
-const char *operation_kind_to_string(OperationKind k)
-{
-        static const char *const kinds[] = {
-                [OPERATION_BIND] = "bind",
-                [OPERATION_RELEASE] = "release",
-                [OPERATION_APPLY] = "apply",
-        };
+static const char *const operation_kind_names[] = {
+        [OPERATION_BIND] = "bind",
+        [OPERATION_RELEASE] = "release",
+        [OPERATION_APPLY] = "apply",
+};
 
-        return kinds[k];
-}
+DEFINE_TO_STRING(operation_kind, OperationKind);
 
 Job *manager_jobs(const Manager *m)
 {

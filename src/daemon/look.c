@@ -29,19 +29,7 @@ static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
 
 int manager_schedule_look(Manager *m, uint64_t delay)
 {
-        uint64_t due = manager_now(m) + delay, planned;
-        int enabled, r;
-
-        if (!m->look_timer)
-                return sd_event_add_time(m->event, &m->look_timer, CLOCK_MONOTONIC, due, 1, on_look,
-                                         m);
-        r = sd_event_source_get_enabled(m->look_timer, &enabled);
-        if (r >= 0)
-                r = sd_event_source_get_time(m->look_timer, &planned);
-        if (r < 0 || (enabled != SD_EVENT_OFF && planned <= due))
-                return r;
-        r = sd_event_source_set_time(m->look_timer, due);
-        return r < 0 ? r : sd_event_source_set_enabled(m->look_timer, SD_EVENT_ONESHOT);
+        return manager_arm(m, &m->look_timer, delay, on_look);
 }
 
 static void schedule(Manager *m)
@@ -173,9 +161,11 @@ static void update_manager_state(Manager *m)
                 state = MANAGER_DISABLED;
         else if (!m->settled)
                 state = MANAGER_STARTING;
+        else if (wrong > 0 || config_has_errors(m->config) ||
+                 (unsettled > 0 && m->state == MANAGER_DEGRADED))
+                state = MANAGER_DEGRADED; /* one that is tried again is not yet right again */
         else
-                state = wrong > 0 || config_has_errors(m->config) ? MANAGER_DEGRADED
-                                                                  : MANAGER_READY;
+                state = MANAGER_READY;
         changed = state != m->state || memcmp(counts, m->counts, sizeof(counts)) != 0;
         memcpy(m->counts, counts, sizeof(counts));
         m->state = state;
@@ -195,6 +185,16 @@ static int arm_retry(Manager *m)
                 return sd_event_source_set_enabled(m->retry_timer, SD_EVENT_OFF);
         r = sd_event_source_set_time(m->retry_timer, next);
         return r < 0 ? r : sd_event_source_set_enabled(m->retry_timer, SD_EVENT_ONESHOT);
+}
+
+/* What is given back need not be on disk at once: to give it back once more does no harm. */
+#define SAVE_LATER_USEC (50 * USEC_PER_MSEC)
+
+static int save_later(Manager *m)
+{
+        if (m->requests_dirty)
+                return manager_save_in(m, 0);
+        return m->origins_dirty ? manager_save_in(m, SAVE_LATER_USEC) : 0;
 }
 
 /* What the look replaces; kept until everyone was told what changed. */
@@ -254,6 +254,6 @@ int manager_look(Manager *m)
         bus_emit_changes(m, &was, &is);
         update_manager_state(m);
         manager_update_jobs(m);
-        manager_save(m);
-        return arm_retry(m);
+        r = save_later(m);
+        return r < 0 ? r : arm_retry(m);
 }

@@ -53,7 +53,7 @@ struct Manager {
         bool look_all; /* a full look is due */
         PciAddress *look;
         size_t n_look; /* devices to look at again */
-        sd_event_source *look_timer, *retry_timer, *startup_timer;
+        sd_event_source *look_timer, *retry_timer, *startup_timer, *save_timer;
         bool settled; /* the first reconcile is over, or its time */
         ManagerState state;
 };
@@ -66,6 +66,9 @@ _must_check_ int manager_start(Manager *m);
 Track *manager_track(Manager *m, const PciAddress *address); /* made if missing; NULL: memory */
 const Track *manager_find_track(void *userdata, const PciAddress *address);
 void manager_save(Manager *m);
+_must_check_ int manager_save_in(Manager *m, uint64_t delay);
+_must_check_ int manager_arm(Manager *m, sd_event_source **timer, uint64_t delay,
+                             sd_event_time_handler_t handler);
 void manager_set_settled(Manager *m);
 uint64_t manager_now(const Manager *m);
 
@@ -86,6 +89,7 @@ _must_check_ int manager_compute(Manager *m, const Inventory *inv, const Request
 
 /* work.c */
 void manager_start_work(Manager *m);
+void manager_resume_work(Manager *m, int error); /* the state is saved, or cannot be */
 bool manager_is_working(const Manager *m, const Unit *u);
 void work_free_all(Manager *m);
 

@@ -9,17 +9,14 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-static const char *const states[_MANAGER_STATE_MAX] = {
+static const char *const manager_state_names[_MANAGER_STATE_MAX] = {
         [MANAGER_STARTING] = "starting",
         [MANAGER_READY] = "ready",
         [MANAGER_DEGRADED] = "degraded",
         [MANAGER_DISABLED] = "disabled",
 };
 
-const char *manager_state_to_string(ManagerState s)
-{
-        return states[s];
-}
+DEFINE_TO_STRING(manager_state, ManagerState);
 
 Snapshot manager_snapshot(const Manager *m)
 {
@@ -107,8 +104,8 @@ void manager_save(Manager *m)
                 r = state_save(&m->root, m->boot_id, &m->origins);
         if (r < 0)
                 log_error_errno(r, "Failed to save /var/lib/vfiod/state: %m");
-        else
-                m->origins_dirty = false;
+        m->origins_dirty = r < 0;
+        manager_resume_work(m, r);
         if (!m->requests_dirty)
                 return;
         r = requests_save(&m->root, m->boot_id, &m->requests);
@@ -116,6 +113,39 @@ void manager_save(Manager *m)
                 log_error_errno(r, "Failed to save /run/vfiod/requests: %m");
         else
                 m->requests_dirty = false;
+}
+
+static int on_save(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        manager_save(userdata);
+        return 0;
+}
+
+int manager_save_in(Manager *m, uint64_t delay)
+{
+        return manager_arm(m, &m->save_timer, delay, on_save);
+}
+
+/* Lets the timer fire in `delay` microseconds, or sooner if it is to anyway. */
+int manager_arm(Manager *m, sd_event_source **timer, uint64_t delay,
+                sd_event_time_handler_t handler)
+{
+        uint64_t due = manager_now(m) + delay, planned;
+        int enabled, r;
+
+        if (!*timer) {
+                r = sd_event_add_time(m->event, timer, CLOCK_MONOTONIC, due, 1, handler, m);
+                /* What workers have answered goes first: they must not wait for the daemon. */
+                return r < 0 ? r
+                             : sd_event_source_set_priority(*timer, SD_EVENT_PRIORITY_NORMAL + 20);
+        }
+        r = sd_event_source_get_enabled(*timer, &enabled);
+        if (r >= 0)
+                r = sd_event_source_get_time(*timer, &planned);
+        if (r < 0 || (enabled != SD_EVENT_OFF && planned <= due))
+                return r;
+        r = sd_event_source_set_time(*timer, due);
+        return r < 0 ? r : sd_event_source_set_enabled(*timer, SD_EVENT_ONESHOT);
 }
 
 void manager_set_settled(Manager *m)
@@ -310,6 +340,8 @@ Manager *manager_free(Manager *m)
 {
         if (!m)
                 return NULL;
+        if (m->origins_dirty || m->requests_dirty)
+                manager_save(m);
         jobs_free_all(m);
         manager_disconnect_bus(m);
         pool_free(m->pool);
@@ -331,6 +363,7 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->look_timer);
         sd_event_source_disable_unref(m->retry_timer);
         sd_event_source_disable_unref(m->startup_timer);
+        sd_event_source_disable_unref(m->save_timer);
         sd_event_unref(m->event);
         sysroot_done(&m->root);
         free(m);

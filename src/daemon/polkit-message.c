@@ -32,12 +32,21 @@ int check_list_add(CheckList *l, const char *action, char **details)
         return 0;
 }
 
+const char *polkit_check_detail(const PolkitCheck *c, const char *key)
+{
+        for (char **d = c->details; d && d[0] && d[1]; d += 2)
+                if (streq(d[0], key))
+                        return d[1];
+        return NULL;
+}
+
 static bool check_equal(const PolkitCheck *a, const PolkitCheck *b)
 {
         return streq(a->action, b->action) && strv_equal(a->details, b->details);
 }
 
-bool check_list_contains(const CheckList *l, size_t hint, const PolkitCheck *c)
+/* Both lists come from one message, so a check is nearly always at the same place in both. */
+static bool check_list_contains(const CheckList *l, size_t hint, const PolkitCheck *c)
 {
         if (hint < l->n_checks && check_equal(&l->checks[hint], c))
                 return true;
@@ -45,6 +54,14 @@ bool check_list_contains(const CheckList *l, size_t hint, const PolkitCheck *c)
                 if (check_equal(&l->checks[i], c))
                         return true;
         return false;
+}
+
+bool check_list_covers(const CheckList *l, const CheckList *checks)
+{
+        for (size_t i = 0; i < checks->n_checks; i++)
+                if (!check_list_contains(l, i, &checks->checks[i]))
+                        return false;
+        return true;
 }
 
 static int append_details(sd_bus_message *m, char **details)

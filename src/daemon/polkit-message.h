@@ -5,8 +5,11 @@
 
 #include "daemon/polkit.h"
 
-/* Both lists come from one message, so a check is nearly always at the place `hint` in both. */
-bool check_list_contains(const CheckList *l, size_t hint, const PolkitCheck *c);
+/* Whether each of `checks`, with all its details, is one of `l`. */
+bool check_list_covers(const CheckList *l, const CheckList *checks);
+
+/* NULL if it has none of that name. */
+const char *polkit_check_detail(const PolkitCheck *c, const char *key);
 
 /* CheckAuthorization for the connection `sender`. `id` is what a cancellation names. */
 _must_check_ int polkit_message_new_check(sd_bus *bus, const PolkitCheck *check, const char *sender,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "daemon/polkit.h"
+#include "basic/log.h"
+#include "daemon/messages.h"
 #include "daemon/polkit-message.h"
 
 #include <stdarg.h>
@@ -41,6 +43,7 @@ struct Polkit {
         sd_event *event;
         uint64_t deadline_usec, interactive_deadline_usec;
         uint64_t last_id;
+        uint64_t next_log_usec; /* denials are logged once a second */
         Pending *pending;
         size_t n_pending;
 };
@@ -153,14 +156,9 @@ static void decide(Pending *q, Verdict verdict)
 /* The device that the question under way is about, as the front of a message. */
 static const char *pending_subject(const Pending *q)
 {
-        if (q->n_approved < q->wanted.n_checks) {
-                char **d = q->wanted.checks[q->n_approved].details;
-
-                for (; d && d[0] && d[1]; d += 2)
-                        if (streq(d[0], "address"))
-                                return d[1];
-        }
-        return NULL;
+        return q->n_approved < q->wanted.n_checks
+                       ? polkit_check_detail(&q->wanted.checks[q->n_approved], "address")
+                       : NULL;
 }
 
 static const char *pending_action(const Pending *q)
@@ -169,23 +167,44 @@ static const char *pending_action(const Pending *q)
                                                   : "this call";
 }
 
+/*
+ * A challenge is no denial: the caller may come again and let a person be asked. A caller cannot
+ * fill the journal, and one that has gone leaves no trace there.
+ */
+static int denial_level(Pending *q, const char *name)
+{
+        uint64_t now;
+
+        if (!q->has_uid || !streq(name, SD_BUS_ERROR_ACCESS_DENIED) ||
+            sd_event_now(q->polkit->event, CLOCK_MONOTONIC, &now) < 0 ||
+            now < q->polkit->next_log_usec)
+                return LOG_DEBUG;
+        q->polkit->next_log_usec = now + USEC_PER_SEC;
+        return LOG_NOTICE;
+}
+
+static void log_denial(Pending *q, const char *name, const char *why)
+{
+        const LogFields fields = { .message_id = VFIOD_MESSAGE_DENIED,
+                                   .device = pending_subject(q) };
+
+        log_full(denial_level(q, name), 0, &fields, "User %u: %s", q->uid, why);
+}
+
 _printf_(3, 4) static void deny(Pending *q, const char *name, const char *format, ...)
 {
         _cleanup_free_ char *why = NULL;
         const char *subject = pending_subject(q);
         va_list ap;
-        int r;
 
         va_start(ap, format);
-        r = vasprintf(&why, format, ap);
-        va_end(ap);
-        sd_bus_error_free(&q->error);
-        if (r < 0) {
+        if (vasprintf(&why, format, ap) < 0)
                 why = NULL;
-                sd_bus_error_set_const(&q->error, name, "Not authorised");
-        } else
-                sd_bus_error_setf(&q->error, name, "%s%s%s", strempty(subject), subject ? ": " : "",
-                                  why);
+        va_end(ap);
+        log_denial(q, name, strempty(why));
+        sd_bus_error_free(&q->error);
+        sd_bus_error_setf(&q->error, name, "%s%s%s", strempty(subject), subject ? ": " : "",
+                          why ? why : "not authorised");
         decide(q, VERDICT_DENIED);
 }
 
@@ -428,16 +447,6 @@ static Pending *find(const Polkit *p, const sd_bus_message *m)
         return NULL;
 }
 
-static bool all_approved(const Pending *q, const CheckList *checks)
-{
-        if (checks->n_checks == 0 || q->n_approved != q->wanted.n_checks)
-                return false;
-        for (size_t i = 0; i < checks->n_checks; i++)
-                if (!check_list_contains(&q->wanted, i, &checks->checks[i]))
-                        return false;
-        return true;
-}
-
 /* What is to be done has changed while others were asked: they are asked about what it is now. */
 static int another_round(Pending *q, CheckList *checks, sd_bus_error *error)
 {
@@ -466,6 +475,7 @@ int polkit_authorize(Polkit *p, sd_bus_message *m, CheckList *checks, uint32_t *
                      sd_bus_error *error)
 {
         Pending *q = find(p, m);
+        bool approved;
         uint32_t uid;
         int r;
 
@@ -478,7 +488,9 @@ int polkit_authorize(Polkit *p, sd_bus_message *m, CheckList *checks, uint32_t *
                 pending_free(q);
                 return r < 0 ? r : -EACCES;
         }
-        if (!uid_suffices(q, checks) && !all_approved(q, checks))
+        approved = checks->n_checks > 0 && q->n_approved == q->wanted.n_checks &&
+                   check_list_covers(&q->wanted, checks);
+        if (!approved && !uid_suffices(q, checks))
                 return another_round(q, checks, error);
         uid = q->uid;
         pending_free(q);

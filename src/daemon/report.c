@@ -49,7 +49,7 @@ static void report_change(const DeviceStatus *was, const DeviceStatus *is, const
                 log_full(LOG_INFO, 0, &f, "ready on %s.", d && d->driver ? d->driver : "no driver");
                 break;
         case STATE_UNMANAGED:
-                if (!was)
+                if (!was || (was->state != STATE_READY && was->state != STATE_WORKING))
                         break;
                 f.message_id = VFIOD_MESSAGE_RELEASED;
                 log_full(LOG_INFO, 0, &f, "released, now on %s.",

@@ -10,6 +10,8 @@ struct Work {
         Run *run;
         PciAddress *created; /* origins that this run added, to be dropped if it is rolled back */
         size_t n_created;
+        bool recorded; /* what was there before is in the table of origins */
+        bool waiting;  /* for that table to be on disk */
         bool over;
         struct Work *next;
 };
@@ -131,6 +133,26 @@ static int note_created(Work *w, const PciAddress *a)
         return 0;
 }
 
+/* Units that begin together share one save, if they get there soon. */
+#define SAVE_TOGETHER_USEC (5 * USEC_PER_MSEC)
+
+static bool others_will_record(const Manager *m)
+{
+        for (const Work *w = m->work; w; w = w->next)
+                if (!w->over && !w->recorded && !run_unit(w->run)->restore)
+                        return true;
+        return false;
+}
+
+void manager_resume_work(Manager *m, int error)
+{
+        for (Work *w = m->work; w; w = w->next)
+                if (w->waiting) {
+                        w->waiting = false;
+                        run_resume(w->run, error);
+                }
+}
+
 /* On disk before the first write into the kernel. */
 static int on_record(Run *run, const OriginTable *before, void *userdata)
 {
@@ -156,12 +178,11 @@ static int on_record(Run *run, const OriginTable *before, void *userdata)
                         return r;
         }
         m->origins_dirty = true;
-        r = state_save(&m->root, m->boot_id, &m->origins);
+        w->recorded = w->waiting = true;
+        r = manager_save_in(m, others_will_record(m) ? SAVE_TOGETHER_USEC : 0);
         if (r < 0)
-                return log_error_errno(r, "Failed to save /var/lib/vfiod/state, "
-                                          "so nothing is begun: %m");
-        m->origins_dirty = false;
-        return 0;
+                w->waiting = false;
+        return r < 0 ? r : 1;
 }
 
 static void forget_origins(Manager *m, const PciAddress *addresses, size_t n)

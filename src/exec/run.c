@@ -272,13 +272,17 @@ static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const Work
         }
         if (run->outstanding > 0)
                 return;
-        if (run->result.ok) {
-                r = run->hooks.record(run, &run->before, run->userdata);
-                if (r < 0)
-                        run_fail(run, REASON_DRIVER_REJECTED, &q->address,
-                                 strdup("what was there before cannot be written to "
-                                        "/var/lib/vfiod/state, so nothing was begun"));
-        }
+        r = run->result.ok ? run->hooks.record(run, &run->before, run->userdata) : 0;
+        if (r <= 0)
+                run_resume(run, r);
+}
+
+void run_resume(Run *run, int error)
+{
+        if (error < 0)
+                run_fail(run, REASON_DRIVER_REJECTED, &run->unit.members[0],
+                         strdup("what was there before cannot be written to "
+                                "/var/lib/vfiod/state, so nothing was begun"));
         if (run->result.ok)
                 run_phase(run);
         else

@@ -23,7 +23,8 @@ typedef struct RunResult {
 typedef struct RunHooks {
         /*
          * Before the first write: what the devices to be taken had before (address, override).
-         * The owner records it durably; an error ends the run with nothing done.
+         * The owner records it durably: now (0), or later and then calls run_resume() (1). An
+         * error ends the run with nothing done.
          */
         int (*record)(Run *run, const OriginTable *before, void *userdata);
 
@@ -34,6 +35,9 @@ typedef struct RunHooks {
 /* Copies the unit. `done` is never called before this returns. */
 _must_check_ int run_new(Pool *pool, const Unit *unit, uint64_t timeout_usec, const RunHooks *hooks,
                          void *userdata, Run **ret);
+
+/* The record is on disk, or failed with a negative errno. */
+void run_resume(Run *run, int error);
 
 /* Only after `done`. */
 Run *run_free(Run *run);

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char *const match_keys[_MATCH_KEY_MAX] = {
+static const char *const match_key_names[_MATCH_KEY_MAX] = {
         [MATCH_ADDRESS] = "Address",
         [MATCH_ID] = "Id",
         [MATCH_SUBSYSTEM_ID] = "SubsystemId",
@@ -20,18 +20,7 @@ static const char *const match_keys[_MATCH_KEY_MAX] = {
         [MATCH_NUMA_NODE] = "NUMANode",
 };
 
-const char *match_key_to_string(MatchKey k)
-{
-        return match_keys[k];
-}
-
-int match_key_from_string(const char *s)
-{
-        for (int i = 0; i < _MATCH_KEY_MAX; i++)
-                if (streq(match_keys[i], s))
-                        return i;
-        return -EINVAL;
-}
+DEFINE_STRING_TABLE(match_key, MatchKey);
 
 int target_kind_parse(const char *s, TargetKind *ret)
 {

@@ -3,7 +3,7 @@
 #include "model/plan.h"
 #include "model/unit.h"
 
-static const char *const step_kinds[_STEP_KIND_MAX] = {
+static const char *const step_kind_names[_STEP_KIND_MAX] = {
         [STEP_LOAD_MODULE] = "load-module",
         [STEP_SET_OVERRIDE] = "set-override",
         [STEP_CLEAR_OVERRIDE] = "clear-override",
@@ -13,18 +13,7 @@ static const char *const step_kinds[_STEP_KIND_MAX] = {
         [STEP_NODE_ACCESS] = "node-access",
 };
 
-const char *step_kind_to_string(StepKind k)
-{
-        return step_kinds[k];
-}
-
-int step_kind_from_string(const char *s)
-{
-        for (int i = 0; i < _STEP_KIND_MAX; i++)
-                if (streq(step_kinds[i], s))
-                        return i;
-        return -EINVAL;
-}
+DEFINE_STRING_TABLE(step_kind, StepKind);
 
 /* What is to become of one member of a unit. */
 typedef enum MoveKind {
@@ -342,7 +331,10 @@ static int check_unit(Unit *u, const Inventory *inv, const Move *moves, size_t n
         }
         if (!taken)
                 return 0;
+        /* Without isolation nothing else matters. */
         r = check_isolation(u, inv, taken);
+        if (r < 0 || u->n_refusals > 0)
+                return r;
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = check_member(u, moves, n, &moves[i]);
         if (r >= 0)

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static const char *const states[_DEVICE_STATE_MAX] = {
+static const char *const device_state_names[_DEVICE_STATE_MAX] = {
         [STATE_UNMANAGED] = "unmanaged", [STATE_READY] = "ready",
         [STATE_PENDING] = "pending",     [STATE_WORKING] = "working",
         [STATE_BLOCKED] = "blocked",     [STATE_FAILED] = "failed",
@@ -12,18 +12,7 @@ static const char *const states[_DEVICE_STATE_MAX] = {
         [STATE_ABSENT] = "absent",
 };
 
-const char *device_state_to_string(DeviceState s)
-{
-        return states[s];
-}
-
-int device_state_from_string(const char *s)
-{
-        for (int i = 0; i < _DEVICE_STATE_MAX; i++)
-                if (streq(states[i], s))
-                        return i;
-        return -EINVAL;
-}
+DEFINE_STRING_TABLE(device_state, DeviceState);
 
 enum {
         DRIFT_LIMIT = 5,

@@ -2,17 +2,39 @@
 
 #include "sys/drivers.h"
 #include "basic/io.h"
-#include "sys/aliases.h"
 #include "sys/modules.h"
 #include "sys/sysfs.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 
 #define VFIO_DRIVER "vfio-pci"
 #define VFIO_MODULE "vfio_pci"
+#define VFIO_ALIAS "alias vfio_pci:"
+
+enum { ALIASES_MAX = 4096 }; /* kernel 7.2 has 30 */
+
+/* "alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci" */
+typedef struct Alias {
+        const char *pattern, *module;
+        unsigned n_wildcards;
+} Alias;
+
+/* Whether a module can be loaded. */
+typedef struct Answer {
+        char *module;
+        Reason reason; /* module-missing, module-blocked, or none */
+} Answer;
 
 struct DriverDb {
-        AliasTable aliases;
+        const Sysroot *root;
+        const Inventory *inv;
+        const OriginTable *origins;
+        char *index; /* modules.alias, NULL: not read yet */
+        Alias *aliases;
+        size_t n_aliases;
+        Answer *answers;
+        size_t n_answers;
 };
 
 DriverDb *driver_db_new(void)
@@ -20,24 +42,92 @@ DriverDb *driver_db_new(void)
         return calloc(1, sizeof(DriverDb));
 }
 
+static void forget(DriverDb *db)
+{
+        for (size_t i = 0; i < db->n_answers; i++)
+                free(db->answers[i].module);
+        free(db->answers);
+        free(db->aliases);
+        free(db->index);
+        *db = (DriverDb){ 0 };
+}
+
 DriverDb *driver_db_free(DriverDb *db)
 {
-        if (!db)
-                return NULL;
-        alias_table_done(&db->aliases);
+        if (db)
+                forget(db);
         free(db);
         return NULL;
+}
+
+static int add_alias(DriverDb *db, char *line)
+{
+        Alias alias = { .pattern = line };
+        Alias *grown;
+
+        strsep(&line, " ");
+        alias.module = line;
+        if (!sysfs_name_is_valid(alias.module))
+                return 0;
+        if (db->n_aliases == ALIASES_MAX)
+                return -E2BIG;
+        for (const char *c = alias.pattern; *c; c++)
+                alias.n_wildcards += *c == '*';
+        grown = reallocarray(db->aliases, db->n_aliases + 1, sizeof(Alias));
+        if (!grown)
+                return -ENOMEM;
+        db->aliases = grown;
+        db->aliases[db->n_aliases++] = alias;
+        return 0;
+}
+
+/* No file: no aliases. */
+static int read_aliases(DriverDb *db)
+{
+        char *line, *rest;
+        int r;
+
+        r = modules_read_index(db->root, "modules.alias", &db->index);
+        if (r < 0 && r != -ENOMEM)
+                db->index = strdup("");
+        if (!db->index)
+                return -ENOMEM;
+        rest = db->index;
+        while ((line = strsep(&rest, "\n"))) {
+                if (!startswith(line, VFIO_ALIAS))
+                        continue;
+                r = add_alias(db, line + strlen(VFIO_ALIAS));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The module of the matching alias with the fewest wildcards (first of the file); NULL: none. */
+static const char *find_alias(const DriverDb *db, const char *modalias)
+{
+        const char *device = startswith(strempty(modalias), "pci:");
+        const Alias *best = NULL;
+
+        for (size_t i = 0; device && i < db->n_aliases; i++) {
+                const Alias *a = &db->aliases[i];
+
+                if ((!best || a->n_wildcards < best->n_wildcards) &&
+                    fnmatch(a->pattern, device, 0) == 0)
+                        best = a;
+        }
+        return best ? best->module : NULL;
 }
 
 int driver_of_module(const Sysroot *root, const char *module, char **ret)
 {
         _cleanup_strv_ char **names = NULL;
-        char path[SYSFS_PATH_SIZE], *copy;
+        char path[SYSFS_PATH_SIZE];
         int r;
 
         if (!sysfs_name_is_valid(module))
                 return -EINVAL;
-        snprintf(path, sizeof(path), SYSFS_MODULES "/%s/drivers", module);
+        sysfs_path(SYSFS_MODULES, module, "drivers", path);
         module_name_normalize(path);
         r = list_dir_at(root->sys, path, &names);
         if (r < 0)
@@ -47,47 +137,10 @@ int driver_of_module(const Sysroot *root, const char *module, char **ret)
 
                 if (!driver || !sysfs_name_is_valid(driver))
                         continue;
-                copy = strdup(driver);
-                if (!copy)
-                        return -ENOMEM;
-                *ret = copy;
-                return 0;
+                *ret = strdup(driver);
+                return *ret ? 0 : -ENOMEM;
         }
         return -ENOENT;
-}
-
-/* What is the same for all devices that ask for one name. */
-typedef struct Answer {
-        char *name; /* as asked: a driver, or a module of an alias */
-        bool is_module;
-        DriverChoice choice;
-} Answer;
-
-typedef struct Resolver {
-        const Sysroot *root;
-        const Inventory *inv;
-        const OriginTable *origins;
-        const AliasTable *aliases;
-        Modules modules;
-        Answer *answers;
-        size_t n_answers;
-} Resolver;
-
-static void choice_done(DriverChoice *c)
-{
-        free(c->driver);
-        free(c->module);
-        *c = (DriverChoice){ 0 };
-}
-
-static void resolver_done(Resolver *s)
-{
-        modules_done(&s->modules);
-        for (size_t i = 0; i < s->n_answers; i++) {
-                free(s->answers[i].name);
-                choice_done(&s->answers[i].choice);
-        }
-        free(s->answers);
 }
 
 /* Names are copied: choices outlive everything here. */
@@ -101,119 +154,109 @@ static int choice_set(DriverChoice *c, const char *driver, const char *module, b
         return 0;
 }
 
-/* `driver` would come with `module`, if that can be loaded. */
-static int choose_unloaded(Resolver *s, const char *driver, const char *module, bool guessed,
-                           DriverChoice *ret)
+/* Asks once per module: a host may have thousands of VFs of one kind. */
+static int check_module(DriverDb *db, const char *module, Reason *ret)
 {
-        _cleanup_free_ char *name = NULL;
-        bool blocked;
-        int r;
-
-        r = modules_find(&s->modules, module, &name, &blocked);
-        if (r == -ENOENT || (r >= 0 && blocked)) {
-                ret->reason = r < 0 ? REASON_MODULE_MISSING : REASON_MODULE_BLOCKED;
-                return 0;
-        }
-        return r < 0 ? r : choice_set(ret, driver, name, guessed);
-}
-
-/* A driver by its own name. */
-static int choose_driver(Resolver *s, const char *driver, DriverChoice *ret)
-{
-        if (inventory_has_driver(s->inv, driver))
-                return choice_set(ret, driver, NULL, false);
-        return choose_unloaded(s, driver, driver, false, ret);
-}
-
-/* The driver of a module that an alias names. */
-static int choose_module(Resolver *s, const char *module, DriverChoice *ret)
-{
-        bool is_generic = streq(module, VFIO_MODULE);
-        const char *guess = is_generic ? VFIO_DRIVER : module;
-        _cleanup_free_ char *driver = NULL;
-        int r;
-
-        r = driver_of_module(s->root, module, &driver);
-        if (r >= 0)
-                return choice_set(ret, driver, NULL, false);
-        if (r == -ENOMEM)
-                return r;
-        if (inventory_has_driver(s->inv, guess))
-                return choice_set(ret, guess, NULL, false);
-        if (!s->root->is_host) /* the alias is evidence enough for a look from outside */
-                return choice_set(ret, guess, module, !is_generic);
-        return choose_unloaded(s, guess, module, !is_generic, ret);
-}
-
-static int copy_choice(const DriverChoice *c, DriverChoice *ret)
-{
-        if (!c->driver) {
-                ret->reason = c->reason;
-                return 0;
-        }
-        return choice_set(ret, c->driver, c->module, c->guessed);
-}
-
-/* Asks once per name: a host may have thousands of VFs of one kind. */
-static int choose_cached(Resolver *s, const char *name, bool is_module, DriverChoice *ret)
-{
-        Answer answer = { .is_module = is_module };
+        _cleanup_free_ char *copy = NULL;
         Answer *grown;
         int r;
 
-        for (size_t i = 0; i < s->n_answers; i++)
-                if (s->answers[i].is_module == is_module && streq(s->answers[i].name, name))
-                        return copy_choice(&s->answers[i].choice, ret);
-        grown = reallocarray(s->answers, s->n_answers + 1, sizeof(Answer));
-        if (!grown)
+        for (size_t i = 0; i < db->n_answers; i++)
+                if (streq(db->answers[i].module, module)) {
+                        *ret = db->answers[i].reason;
+                        return 0;
+                }
+        *ret = REASON_NONE;
+        r = modules_index_has(db->root, "modules.dep", module);
+        if (r == -ENOMEM)
+                return r;
+        if (r <= 0)
+                *ret = REASON_MODULE_MISSING;
+        else if (modules_is_blocked(db->root, module) > 0)
+                *ret = REASON_MODULE_BLOCKED;
+        copy = strdup(module);
+        grown = reallocarray(db->answers, db->n_answers + 1, sizeof(Answer));
+        if (grown)
+                db->answers = grown;
+        if (!copy || !grown)
                 return -ENOMEM;
-        s->answers = grown;
-        answer.name = strdup(name);
-        if (!answer.name)
-                return -ENOMEM;
-        r = is_module ? choose_module(s, name, &answer.choice)
-                      : choose_driver(s, name, &answer.choice);
-        s->answers[s->n_answers++] = answer;
-        return r < 0 ? r : copy_choice(&answer.choice, ret);
+        db->answers[db->n_answers++] = (Answer){ TAKE_PTR(copy), *ret };
+        return 0;
+}
+
+/* `driver` would come with `module`, if that can be loaded. */
+static int choose_unloaded(DriverDb *db, const char *driver, const char *module, bool guessed,
+                           DriverChoice *ret)
+{
+        int r;
+
+        r = check_module(db, module, &ret->reason);
+        if (r < 0 || ret->reason != REASON_NONE)
+                return r;
+        r = choice_set(ret, driver, module, guessed);
+        if (r >= 0)
+                module_name_normalize(ret->module);
+        return r;
+}
+
+static int choose_driver(DriverDb *db, const char *driver, DriverChoice *ret)
+{
+        if (inventory_has_driver(db->inv, driver))
+                return choice_set(ret, driver, NULL, false);
+        return choose_unloaded(db, driver, driver, false, ret);
 }
 
 /*
  * No alias at all is the case with a built-in driver, with a kernel before 5.15 and after the
  * files of the running kernel were removed: plain vfio-pci may still be there.
  */
-static int choose_vfio(Resolver *s, const Device *d, DriverChoice *ret)
+static int choose_vfio(DriverDb *db, const Device *d, DriverChoice *ret)
 {
-        const char *module = alias_table_find(s->aliases, d->modalias);
+        _cleanup_free_ char *driver = NULL;
+        const char *module, *guess;
+        int r = 0;
 
-        return module ? choose_cached(s, module, true, ret)
-                      : choose_cached(s, VFIO_DRIVER, false, ret);
+        if (!db->index)
+                r = read_aliases(db);
+        if (r < 0)
+                return r;
+        module = find_alias(db, d->modalias);
+        if (!module)
+                return choose_driver(db, VFIO_DRIVER, ret);
+        guess = streq(module, VFIO_MODULE) ? VFIO_DRIVER : module;
+        if (driver_of_module(db->root, module, &driver) == -ENOMEM)
+                return -ENOMEM;
+        if (driver || inventory_has_driver(db->inv, guess))
+                return choice_set(ret, driver ? driver : guess, NULL, false);
+        if (!db->root->is_host) /* the alias is evidence enough for a look from outside */
+                return choice_set(ret, guess, module, guess == module);
+        return choose_unloaded(db, guess, module, guess == module, ret);
 }
 
 /* The driver that the device had before; the device's own alias leads to its module. */
-static int choose_former(const Resolver *s, const Device *d, DriverChoice *ret)
+static int choose_former(const DriverDb *db, const Device *d, DriverChoice *ret)
 {
-        const Origin *o = origin_table_find_device(s->origins, d);
+        const Origin *o = origin_table_find_device(db->origins, d);
 
         if (!o || !o->driver || streq_ptr(o->driver, d->driver))
                 return 0;
         return choice_set(ret, o->driver,
-                          inventory_has_driver(s->inv, o->driver) ? NULL : d->modalias, false);
+                          inventory_has_driver(db->inv, o->driver) ? NULL : d->modalias, false);
 }
 
-static int choose(Resolver *s, const Device *d, const Target *t, DriverChoice *ret)
+static int choose(DriverDb *db, const Device *d, const Target *t, DriverChoice *ret)
 {
         if (t->hold || t->problem != REASON_NONE)
                 return 0;
         switch (t->kind) {
         case TARGET_VFIO:
-                return d->driver_is_vfio ? 0 : choose_vfio(s, d, ret);
+                return d->driver_is_vfio ? 0 : choose_vfio(db, d, ret);
         case TARGET_DRIVER:
-                return streq_ptr(d->driver, t->driver) ? 0
-                                                       : choose_cached(s, t->driver, false, ret);
+                return streq_ptr(d->driver, t->driver) ? 0 : choose_driver(db, t->driver, ret);
         case TARGET_HOST:
-                return d->driver && !d->driver_is_vfio ? 0 : choose_former(s, d, ret);
+                return d->driver && !d->driver_is_vfio ? 0 : choose_former(db, d, ret);
         case TARGET_UNMANAGED:
-                return choose_former(s, d, ret);
+                return choose_former(db, d, ret);
         default:
                 return 0;
         }
@@ -222,24 +265,18 @@ static int choose(Resolver *s, const Device *d, const Target *t, DriverChoice *r
 int driver_choices_resolve(DriverDb *db, const Sysroot *root, const Inventory *inv,
                            const Desired *desired, const OriginTable *origins, DriverChoice **ret)
 {
-        _cleanup_(resolver_done) Resolver s = {
-                .root = root,
-                .inv = inv,
-                .origins = origins,
-                .aliases = &db->aliases,
-                .modules = { .root = root },
-        };
-        DriverChoice *choices;
-        int r;
+        DriverChoice *choices = calloc(inv->n_devices + 1, sizeof(DriverChoice));
+        int r = 0;
 
-        r = alias_table_refresh(&db->aliases, root);
-        if (r < 0)
-                return r;
-        choices = calloc(inv->n_devices + 1, sizeof(DriverChoice));
         if (!choices)
                 return -ENOMEM;
+        forget(db);
+        db->root = root;
+        db->inv = inv;
+        db->origins = origins;
         for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
-                r = choose(&s, inv->devices[i], &desired->targets[i], &choices[i]);
+                r = choose(db, inv->devices[i], &desired->targets[i], &choices[i]);
+        forget(db);
         if (r < 0) {
                 driver_choices_free(choices, inv->n_devices);
                 return r;

@@ -6,7 +6,7 @@
 #include "model/desired.h"
 #include "sys/sysroot.h"
 
-/* Keeps the few `vfio_pci:` lines of modules.alias; reads them again when the file changes. */
+/* Notes for one look: each module is asked for once, however many devices want it. */
 typedef struct DriverDb DriverDb;
 
 DriverDb *driver_db_new(void);

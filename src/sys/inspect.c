@@ -16,81 +16,56 @@ enum {
 
 int inspect_override(const Sysroot *root, const PciAddress *a, char **ret)
 {
-        char path[SYSFS_PATH_SIZE];
-        char *line;
+        _cleanup_free_ char *line = NULL;
         int r;
 
-        r = sysfs_device_path(a, "driver_override", path);
-        if (r < 0)
-                return r;
-        r = read_line_at(root->sys, path, &line);
+        r = read_line_at(root->sys, SYSFS_DEVICE_PATH(a, "driver_override"), &line);
         if (r < 0)
                 return r;
         /* The kernel prints a NULL string: a driver really called so cannot be told from unset. */
-        if (isempty(line) || streq(line, "(null)")) {
-                free(line);
-                line = NULL;
-        }
-        *ret = line;
+        *ret = isempty(line) || streq(line, "(null)") ? NULL : TAKE_PTR(line);
         return 0;
 }
 
-/* -ENODATA: not that much to be read, as for a user other than root. */
-static int read_dword(int fd, off_t offset, uint32_t *ret)
+/* False also where not that much can be read, as for a user other than root. */
+static bool read_dword(int fd, off_t offset, uint32_t *ret)
 {
         uint32_t value;
-        ssize_t n;
 
-        n = pread(fd, &value, sizeof(value), offset);
-        if (n < 0)
-                return -errno;
-        if (n != sizeof(value))
-                return -ENODATA;
+        if (pread(fd, &value, sizeof(value), offset) != sizeof(value))
+                return false;
         *ret = le32toh(value);
-        return 0;
+        return true;
 }
 
-/* The offset of an extended capability. -ENODATA: the function has none of that kind. */
-static int find_capability(int fd, unsigned id)
+/* The offset of an extended capability, 0: none of that kind. */
+static unsigned find_capability(int fd, unsigned id)
 {
         unsigned offset = EXTENDED_START;
+        uint32_t header;
 
         for (unsigned i = 0; i < EXTENDED_MAX && offset >= EXTENDED_START; i++) {
-                uint32_t header = 0;
-                int r;
-
-                r = read_dword(fd, offset, &header);
-                if (r < 0)
-                        return r;
-                if (header == 0 || header == UINT32_MAX)
-                        break;
+                if (!read_dword(fd, offset, &header) || header == 0 || header == UINT32_MAX)
+                        return 0;
                 if ((header & 0xffff) == id)
-                        return (int)offset;
+                        return offset;
                 offset = header >> 20 & 0xffc;
         }
-        return -ENODATA;
+        return 0;
 }
 
 int inspect_serial(const Sysroot *root, const PciAddress *a, bool *ret_has, uint64_t *ret)
 {
         _cleanup_close_ int fd = -EBADF;
-        char path[SYSFS_PATH_SIZE];
         uint32_t lower = 0, upper = 0;
-        int offset, r;
+        unsigned offset;
 
-        r = sysfs_device_path(a, "config", path);
-        if (r < 0)
-                return r;
-        fd = openat(root->sys, path, O_RDONLY | O_CLOEXEC);
+        fd = openat(root->sys, SYSFS_DEVICE_PATH(a, "config"), O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
         offset = find_capability(fd, CAPABILITY_SERIAL);
-        r = offset < 0 ? offset : read_dword(fd, offset + 4, &lower);
-        if (r >= 0)
-                r = read_dword(fd, offset + 8, &upper);
-        if (r < 0 && r != -ENODATA)
-                return r;
-        *ret_has = r >= 0;
+        *ret_has = offset > 0 && read_dword(fd, offset + 4, &lower) &&
+                   read_dword(fd, offset + 8, &upper);
         *ret = (uint64_t)upper << 32 | lower;
         return 0;
 }

@@ -6,12 +6,9 @@
 #include "model/address.h"
 #include "sys/sysroot.h"
 
-typedef struct Inspection {
-        char *override; /* driver_override, NULL: unset; the kernel shows that as "(null)" */
-        bool has_serial;
-        uint64_t serial; /* PCIe device serial number, extended capability 0003h; needs root */
-} Inspection;
-
+/* driver_override in `ret`, NULL: unset. */
 _must_check_ int inspect_override(const Sysroot *root, const PciAddress *a, char **ret);
+
+/* PCIe device serial number, extended capability 0003h; only root can read that far. */
 _must_check_ int inspect_serial(const Sysroot *root, const PciAddress *a, bool *ret_has,
                                 uint64_t *ret);

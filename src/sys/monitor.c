@@ -16,11 +16,6 @@ struct Monitor {
         struct udev_monitor *monitor;
 };
 
-static void device_unrefp(struct udev_device **d)
-{
-        udev_device_unref(*d);
-}
-
 Monitor *monitor_free(Monitor *m)
 {
         if (!m)
@@ -31,7 +26,7 @@ Monitor *monitor_free(Monitor *m)
         return NULL;
 }
 
-static int add_filters(struct udev_monitor *m)
+static int start(struct udev_monitor *m)
 {
         int r;
 
@@ -40,30 +35,28 @@ static int add_filters(struct udev_monitor *m)
                 r = udev_monitor_filter_add_match_subsystem_devtype(m, "vfio", NULL);
         if (r >= 0)
                 r = udev_monitor_filter_add_match_tag(m, MONITOR_TAG);
-        return MIN(r, 0);
+        if (r < 0)
+                return r;
+        /* Without the right to a large buffer an overrun is only likelier: MONITOR_LOST. */
+        (void)udev_monitor_set_receive_buffer_size(m, RECEIVE_BUFFER_SIZE);
+        return udev_monitor_enable_receiving(m);
 }
 
 int monitor_new(Monitor **ret)
 {
-        _cleanup_(monitor_freep) Monitor *m = NULL;
+        _cleanup_(monitor_freep) Monitor *m = calloc(1, sizeof(*m));
         int r;
 
-        m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
         m->udev = udev_new();
         if (!m->udev)
                 return -ENOMEM;
-        errno = 0;
+        errno = ENOMEM;
         m->monitor = udev_monitor_new_from_netlink(m->udev, "udev");
         if (!m->monitor)
-                return errno > 0 ? -errno : -ENOMEM;
-        r = add_filters(m->monitor);
-        if (r < 0)
-                return r;
-        /* Without the right to a large buffer an overrun is only likelier: MONITOR_LOST. */
-        (void)udev_monitor_set_receive_buffer_size(m->monitor, RECEIVE_BUFFER_SIZE);
-        r = udev_monitor_enable_receiving(m->monitor);
+                return -errno;
+        r = start(m->monitor);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(m);
@@ -76,35 +69,22 @@ int monitor_fd(const Monitor *m)
 }
 
 /* Nodes of no-IOMMU mode are called noiommu-N. */
-static int parse_group(const char *sysname, int *ret)
+static bool parse_group(const char *sysname, int *ret)
 {
         const char *digits = startswith(sysname, "noiommu-");
         uint64_t number;
-        int r;
 
-        r = parse_uint(digits ? digits : sysname, 10, INT_MAX, &number);
-        if (r < 0)
-                return r;
+        if (parse_uint(digits ? digits : sysname, 10, INT_MAX, &number) < 0)
+                return false;
         *ret = (int)number;
-        return 0;
-}
-
-static MonitorEvent classify(struct udev_device *d, PciAddress *ret_address, int *ret_group)
-{
-        const char *subsystem = strempty(udev_device_get_subsystem(d));
-        const char *sysname = strempty(udev_device_get_sysname(d));
-
-        if (streq(subsystem, "pci") && pci_address_parse(sysname, ret_address) >= 0)
-                return MONITOR_DEVICE;
-        if (streq(subsystem, "vfio") && parse_group(sysname, ret_group) >= 0)
-                return MONITOR_GROUP;
-        return MONITOR_LOST;
+        return true;
 }
 
 MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added)
 {
-        _cleanup_(device_unrefp) struct udev_device *d = NULL;
-        const char *action;
+        MonitorEvent event = MONITOR_LOST;
+        const char *action, *subsystem, *name;
+        struct udev_device *d;
 
         errno = 0;
         d = udev_monitor_receive_device(m->monitor);
@@ -113,6 +93,13 @@ MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group
                                                                        : MONITOR_LOST;
         /* All that is asked here came with the message: nothing is read from sysfs. */
         action = strempty(udev_device_get_action(d));
+        subsystem = strempty(udev_device_get_subsystem(d));
+        name = strempty(udev_device_get_sysname(d));
         *ret_added = streq(action, "add") || streq(action, "remove");
-        return classify(d, ret_address, ret_group);
+        if (streq(subsystem, "pci") && pci_address_parse(name, ret_address) >= 0)
+                event = MONITOR_DEVICE;
+        else if (streq(subsystem, "vfio") && parse_group(name, ret_group))
+                event = MONITOR_GROUP;
+        udev_device_unref(d);
+        return event;
 }

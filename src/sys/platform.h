@@ -20,12 +20,12 @@ typedef enum ModulePresence {
 
 typedef struct Platform {
         char **iommus;              /* in use, by name: dmar0, ivhd0, smmu3.0x…, or an address */
-        char *iommu_table;          /* DMAR, IVRS, IORT or VIOT; NULL: the firmware has none */
+        const char *iommu_table;    /* DMAR, IVRS, IORT or VIOT; NULL: the firmware has none */
         Answer interrupt_remapping; /* whether interrupts of devices are isolated */
         Answer unsafe_interrupts;   /* allow_unsafe_interrupts of vfio_iommu_type1 is on */
         Answer noiommu;             /* enable_unsafe_noiommu_mode of vfio is on */
         bool container_node;        /* /dev/vfio/vfio */
-        char *cmdline;              /* of the kernel, "" if it cannot be read */
+        char *cmdline;              /* of the kernel, NULL if it cannot be read */
         char **driverctl;           /* devices for which driverctl has a saved override */
 } Platform;
 

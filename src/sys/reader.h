@@ -1,38 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One look at PCI functions: what is read per device, and what is read once for all of them. */
+/* Reads PCI functions, one at a time, for one look. */
 
 #include "model/device.h"
 #include "sys/sysroot.h"
 
-typedef struct SlotEntry {
-        PciAddress address; /* function 0; device 0 if any_device */
-        bool any_device;    /* the slot is a whole bus */
-        char *name;
-} SlotEntry;
-
-/* Whether a driver is a VFIO one; asked once per driver and look. */
-typedef struct DriverEntry {
-        char *name;
-        bool is_vfio;
-} DriverEntry;
-
-/* A virtfnN link of a PF: only there the index of a VF is told. */
-typedef struct VfLink {
-        PciAddress vf, pf;
-        int index;
-} VfLink;
-
 typedef struct Reader {
         const Sysroot *root;
-        int devices; /* SYSFS_PCI_DEVICES */
-        SlotEntry *slots;
-        size_t n_slots;
-        DriverEntry *drivers;
-        size_t n_drivers;
-        VfLink *links;
-        size_t n_links, n_links_allocated;
+        int devices;                    /* SYSFS_PCI_DEVICES */
+        char **slots, **slot_addresses; /* parallel; "0000:41:00", "0000:41" if a whole bus */
 } Reader;
 
 #define READER_NULL ((Reader){ .devices = -EBADF })
@@ -40,8 +17,8 @@ typedef struct Reader {
 _must_check_ int reader_open(const Sysroot *root, Reader *ret);
 void reader_done(Reader *reader);
 
-/* -ENODEV: it is not there, or vanished while it was read. vf_index is filled in later. */
-_must_check_ int reader_read(Reader *reader, const PciAddress *address, Device **ret);
+/* Any error but -ENOMEM and the like: it vanished meanwhile. num_vfs and vf_index are not set. */
+_must_check_ int reader_read(const Reader *reader, const PciAddress *address, Device **ret);
 
-/* Gives the VFs among `devices` their index, from the PFs that were read before. */
-void reader_number_vfs(Reader *reader, Device **devices, size_t n);
+/* The VF behind a PF's link virtfnN. False: there is none. */
+bool reader_find_vf(const Reader *reader, const PciAddress *pf, unsigned n, PciAddress *ret);

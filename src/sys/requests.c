@@ -5,7 +5,6 @@
 #include "basic/io.h"
 #include "sys/state.h"
 
-#include <ctype.h>
 #include <stdio.h>
 
 enum {
@@ -15,35 +14,30 @@ enum {
 
 #define REQUESTS_PATH "run/vfiod/requests"
 #define REQUESTS_MAGIC "vfiod-requests 1 "
-#define BOOT_ID_PATH "proc/sys/kernel/random/boot_id"
 
 int boot_id_read(const Sysroot *root, char ret[static BOOT_ID_SIZE])
 {
+        static const char none[BOOT_ID_SIZE] = "00000000000000000000000000000000";
         _cleanup_free_ char *line = NULL;
-        char id[BOOT_ID_SIZE];
-        size_t n = 0;
+        char *end;
         int r;
 
-        r = read_line_at(root->root, BOOT_ID_PATH, &line);
+        r = read_line_at(root->root, "proc/sys/kernel/random/boot_id", &line);
         if (r == -ENOENT && !root->is_host) {
                 /* Another system's files: it is not running, so nothing is of its boot. */
-                memset(ret, '0', BOOT_ID_SIZE - 1);
-                ret[BOOT_ID_SIZE - 1] = 0;
+                memcpy(ret, none, sizeof(none));
                 return 0;
         }
         if (r < 0)
                 return r;
-        for (const char *p = line; *p; p++) {
-                if (*p == '-')
-                        continue;
-                if (!isxdigit((unsigned char)*p) || n == BOOT_ID_SIZE - 1)
-                        return -EBADMSG;
-                id[n++] = *p;
-        }
-        if (n != BOOT_ID_SIZE - 1)
+        end = line;
+        for (const char *p = line; *p; p++)
+                if (*p != '-')
+                        *end++ = *p;
+        *end = 0;
+        if (strlen(line) != BOOT_ID_SIZE - 1 || line[strspn(line, "0123456789abcdef")])
                 return -EBADMSG;
-        id[n] = 0;
-        memcpy(ret, id, sizeof(id));
+        memcpy(ret, line, BOOT_ID_SIZE);
         return 0;
 }
 
@@ -55,23 +49,15 @@ int requests_load(const Sysroot *root, const char *boot_id, RequestTable *ret)
         size_t size;
         int r;
 
+        *ret = (RequestTable){ 0 };
         r = read_file_at(root->root, REQUESTS_PATH, REQUESTS_FILE_MAX, &text, &size);
-        if (r == -ENOENT) {
-                *ret = (RequestTable){ 0 };
-                return 0;
-        }
         if (r < 0)
-                return r;
-        body = strchr(text, '\n');
-        id = startswith(text, REQUESTS_MAGIC);
-        if (!body || !id || strlen(text) != size)
+                return r == -ENOENT ? 0 : r;
+        body = text;
+        id = startswith(strsep(&body, "\n"), REQUESTS_MAGIC);
+        if (!id || !body || body + strlen(body) != text + size)
                 return -EBADMSG;
-        *body++ = 0;
-        if (!streq(id, boot_id)) {
-                *ret = (RequestTable){ 0 };
-                return 0;
-        }
-        return request_table_parse(body, ret);
+        return streq(id, boot_id) ? request_table_parse(body, ret) : 0;
 }
 
 int requests_save(const Sysroot *root, const char *boot_id, const RequestTable *t)

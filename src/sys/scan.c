@@ -5,59 +5,83 @@
 #include "sys/reader.h"
 #include "sys/sysfs.h"
 
-typedef struct DeviceArray {
-        Device **items; /* each with a reference */
-        size_t n, allocated;
-} DeviceArray;
+enum { CHANGED_MAX = 256 }; /* with more a full look costs less */
 
-static void device_array_done(DeviceArray *a)
+/* What becomes the snapshot. */
+typedef struct Look {
+        Reader reader;
+        Device **devices; /* each with a reference */
+        size_t n_devices;
+        PciAddress *again; /* to be read again; in the order of being found */
+        size_t n_again;
+} Look;
+
+#define LOOK_NULL ((Look){ .reader = READER_NULL })
+
+static void look_done(Look *l)
 {
-        for (size_t i = 0; i < a->n; i++)
-                device_unref(a->items[i]);
-        free(a->items);
+        for (size_t i = 0; i < l->n_devices; i++)
+                device_unref(l->devices[i]);
+        free(l->devices);
+        free(l->again);
+        reader_done(&l->reader);
 }
 
-/* Takes over the reference, on success. */
-static int device_array_add(DeviceArray *a, Device *d)
+/* Takes over the reference in any case. */
+static int add_device(Look *l, Device *d)
 {
-        if (a->n == a->allocated) {
-                size_t want = MAX(a->allocated * 2, (size_t)64);
-                Device **grown = reallocarray(a->items, want, sizeof(Device *));
+        Device **grown = reallocarray(l->devices, l->n_devices + 1, sizeof(Device *));
 
-                if (!grown)
-                        return -ENOMEM;
-                a->items = grown;
-                a->allocated = want;
+        if (!grown) {
+                device_unref(d);
+                return -ENOMEM;
         }
-        a->items[a->n++] = d;
+        l->devices = grown;
+        l->devices[l->n_devices++] = d;
         return 0;
 }
 
-/* Errors that concern the look as a whole. With any other the one device is left out. */
-static bool is_fatal(int error)
+/* A device that vanished is left out: NULL. Other errors concern the look as a whole. */
+static int read_device(Look *l, const PciAddress *address, Device **ret)
 {
-        return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
-}
-
-static int read_into(Reader *reader, const PciAddress *address, DeviceArray *a)
-{
-        _cleanup_(device_unrefp) Device *d = NULL;
+        Device *d = NULL;
         int r;
 
-        r = reader_read(reader, address, &d);
-        if (r < 0)
-                return is_fatal(r) ? r : 0;
-        r = device_array_add(a, d);
-        if (r < 0)
+        r = reader_read(&l->reader, address, &d);
+        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
-        TAKE_PTR(d);
-        return 1;
+        *ret = d;
+        return d ? add_device(l, d) : 0;
+}
+
+/*
+ * Only the links of a PF tell how many VFs it has and which is which. They are there from 0 on
+ * without gaps. Devices that `previous` shares are immutable: their numbers are known already.
+ */
+static void number_vfs(const Reader *reader, const Inventory *inv)
+{
+        for (size_t i = 0; i < inv->n_devices; i++) {
+                Device *pf = inv->devices[i];
+                PciAddress address;
+
+                if (pf->total_vfs == 0 || pf->n_ref > 1)
+                        continue;
+                while (reader_find_vf(reader, &pf->address, pf->num_vfs, &address)) {
+                        Device *vf = inventory_find(inv, &address);
+
+                        if (vf && vf->n_ref == 1)
+                                vf->vf_index = (int)pf->num_vfs;
+                        pf->num_vfs++;
+                }
+        }
 }
 
 /* Adds the facts about the host as a whole and makes the snapshot. */
-static int finish(const Sysroot *root, DeviceArray *a, Inventory **ret)
+static int finish(Look *l, Inventory **ret)
 {
         _cleanup_strv_ char **iommus = NULL, **drivers = NULL;
+        const Sysroot *root = l->reader.root;
+        Inventory *inv;
         int r;
 
         r = list_dir_at(root->sys, SYSFS_IOMMU_CLASS, &iommus);
@@ -66,155 +90,91 @@ static int finish(const Sysroot *root, DeviceArray *a, Inventory **ret)
         r = list_dir_at(root->sys, SYSFS_PCI_DRIVERS, &drivers);
         if (r < 0 && r != -ENOENT)
                 return r;
-        r = inventory_new(a->items, a->n, strv_length(iommus) > 0, drivers, ret);
+        r = inventory_new(l->devices, l->n_devices, iommus && iommus[0], drivers, &inv);
         if (r < 0)
                 return r;
         TAKE_PTR(drivers);
-        a->n = 0;
+        l->n_devices = 0;
+        number_vfs(&l->reader, inv);
+        *ret = inv;
         return 0;
 }
 
 int scan_all(const Sysroot *root, Inventory **ret)
 {
-        _cleanup_(device_array_done) DeviceArray devices = { 0 };
-        _cleanup_(reader_done) Reader reader = READER_NULL;
+        _cleanup_(look_done) Look look = LOOK_NULL;
         _cleanup_strv_ char **names = NULL;
         int r;
 
-        r = reader_open(root, &reader);
+        r = reader_open(root, &look.reader);
         if (r < 0)
                 return r;
-        r = list_dir_at(reader.devices, ".", &names);
+        r = list_dir_at(look.reader.devices, ".", &names);
         if (r < 0)
                 return r;
         STRV_FOREACH(name, names) {
                 PciAddress address;
+                Device *d;
 
                 if (pci_address_parse(*name, &address) < 0)
                         continue;
-                r = read_into(&reader, &address, &devices);
+                r = read_device(&look, &address, &d);
                 if (r < 0)
                         return r;
         }
-        reader_number_vfs(&reader, devices.items, devices.n);
-        return finish(root, &devices, ret);
+        return finish(&look, ret);
 }
 
-/* What is to be read again: in the order of being found, and sorted to find repeats. */
-typedef struct Queue {
-        PciAddress *items, *sorted;
-        size_t n, allocated;
-} Queue;
-
-static void queue_done(Queue *q)
+static bool reads_again(const Look *l, const PciAddress *address)
 {
-        free(q->items);
-        free(q->sorted);
+        for (size_t i = 0; i < l->n_again; i++)
+                if (pci_address_equal(&l->again[i], address))
+                        return true;
+        return false;
 }
 
-/* The first entry of `sorted` not below the address. */
-static size_t queue_position(const Queue *q, const PciAddress *address)
+static int read_again(Look *l, const PciAddress *address)
 {
-        size_t low = 0, high = q->n;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (pci_address_compare(&q->sorted[middle], address) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
-}
-
-static bool queue_has(const Queue *q, const PciAddress *address)
-{
-        size_t i = queue_position(q, address);
-
-        return i < q->n && pci_address_equal(&q->sorted[i], address);
-}
-
-static int queue_grow(Queue *q)
-{
-        size_t want = MAX(q->allocated * 2, (size_t)64);
         PciAddress *grown;
 
-        grown = reallocarray(q->items, want, sizeof(PciAddress));
-        if (!grown)
-                return -ENOMEM;
-        q->items = grown;
-        grown = reallocarray(q->sorted, want, sizeof(PciAddress));
-        if (!grown)
-                return -ENOMEM;
-        q->sorted = grown;
-        q->allocated = want;
-        return 0;
-}
-
-static int queue_add(Queue *q, const PciAddress *address)
-{
-        size_t i = queue_position(q, address);
-
-        if (i < q->n && pci_address_equal(&q->sorted[i], address))
+        if (reads_again(l, address))
                 return 0;
-        if (q->n == q->allocated) {
-                int r = queue_grow(q);
-
-                if (r < 0)
-                        return r;
-        }
-        memmove(&q->sorted[i + 1], &q->sorted[i], (q->n - i) * sizeof(PciAddress));
-        q->sorted[i] = *address;
-        q->items[q->n++] = *address;
+        grown = reallocarray(l->again, l->n_again + 1, sizeof(PciAddress));
+        if (!grown)
+                return -ENOMEM;
+        l->again = grown;
+        l->again[l->n_again++] = *address;
         return 0;
 }
 
 /* The PF of a VF, and the other members of the device's group: an event of one concerns them. */
-static int queue_relatives(Queue *q, const Inventory *previous, const Device *d)
+static int read_relatives(Look *l, const Inventory *previous, const Device *d)
 {
-        const Group *g = inventory_group(previous, d->group);
+        const Group *g = d ? inventory_group(previous, d->group) : NULL;
         int r = 0;
 
-        if (d->is_vf)
-                r = queue_add(q, &d->pf);
+        if (d && d->is_vf)
+                r = read_again(l, &d->pf);
         for (size_t i = 0; g && i < g->n_members && r >= 0; i++)
-                r = queue_add(q, &g->members[i]->address);
+                r = read_again(l, &g->members[i]->address);
         return r;
 }
 
-static int read_queued(Reader *reader, const Inventory *previous, Queue *q, DeviceArray *a)
+static int read_changed(Look *l, const Inventory *previous)
 {
-        /* The queue grows while it is worked off. */
-        for (size_t i = 0; i < q->n; i++) {
-                const PciAddress address = q->items[i];
-                const Device *before = inventory_find(previous, &address);
-                int r = 0;
-
-                if (before)
-                        r = queue_relatives(q, previous, before);
-                if (r >= 0)
-                        r = read_into(reader, &address, a);
-                if (r > 0)
-                        r = queue_relatives(q, previous, a->items[a->n - 1]);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int share_others(const Inventory *previous, const Queue *q, DeviceArray *a)
-{
-        for (size_t i = 0; i < previous->n_devices; i++) {
-                Device *d = previous->devices[i];
+        /* The list grows while it is worked off. */
+        for (size_t i = 0; i < l->n_again; i++) {
+                const PciAddress address = l->again[i];
+                Device *d;
                 int r;
 
-                if (queue_has(q, &d->address))
-                        continue;
-                r = device_array_add(a, d);
+                r = read_device(l, &address, &d);
+                if (r >= 0)
+                        r = read_relatives(l, previous, d);
+                if (r >= 0)
+                        r = read_relatives(l, previous, inventory_find(previous, &address));
                 if (r < 0)
                         return r;
-                device_ref(d);
         }
         return 0;
 }
@@ -222,45 +182,21 @@ static int share_others(const Inventory *previous, const Queue *q, DeviceArray *
 int scan_changed(const Sysroot *root, const Inventory *previous, const PciAddress *changed,
                  size_t n, Inventory **ret)
 {
-        _cleanup_(device_array_done) DeviceArray devices = { 0 };
-        _cleanup_(reader_done) Reader reader = READER_NULL;
-        _cleanup_(queue_done) Queue queue = { 0 };
+        _cleanup_(look_done) Look look = LOOK_NULL;
         int r;
 
-        r = reader_open(root, &reader);
+        if (n > CHANGED_MAX)
+                return scan_all(root, ret);
+        r = reader_open(root, &look.reader);
         for (size_t i = 0; i < n && r >= 0; i++)
-                r = queue_add(&queue, &changed[i]);
+                r = read_again(&look, &changed[i]);
         if (r >= 0)
-                r = read_queued(&reader, previous, &queue, &devices);
-        if (r < 0)
-                return r;
-        /* Before the shared ones are added: those are immutable. */
-        reader_number_vfs(&reader, devices.items, devices.n);
-        r = share_others(previous, &queue, &devices);
-        if (r < 0)
-                return r;
-        return finish(root, &devices, ret);
-}
+                r = read_changed(&look, previous);
+        for (size_t i = 0; i < previous->n_devices && r >= 0; i++) {
+                Device *d = previous->devices[i];
 
-int scan_device(const Sysroot *root, const PciAddress *address, Device **ret)
-{
-        _cleanup_(device_unrefp) Device *d = NULL, *pf = NULL;
-        _cleanup_(reader_done) Reader reader = READER_NULL;
-        int r;
-
-        r = reader_open(root, &reader);
-        if (r < 0)
-                return r;
-        r = reader_read(&reader, address, &d);
-        if (r < 0)
-                return r;
-        if (d->is_vf) {
-                /* Only the PF's links tell the index. */
-                r = reader_read(&reader, &d->pf, &pf);
-                if (is_fatal(r))
-                        return r;
-                reader_number_vfs(&reader, &d, 1);
+                if (!reads_again(&look, &d->address))
+                        r = add_device(&look, device_ref(d));
         }
-        *ret = TAKE_PTR(d);
-        return 0;
+        return r < 0 ? r : finish(&look, ret);
 }

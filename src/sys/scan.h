@@ -20,6 +20,3 @@ _must_check_ int scan_all(const Sysroot *root, Inventory **ret);
  */
 _must_check_ int scan_changed(const Sysroot *root, const Inventory *previous,
                               const PciAddress *changed, size_t n, Inventory **ret);
-
-/* One device; -ENODEV if it is not there (any more). */
-_must_check_ int scan_device(const Sysroot *root, const PciAddress *address, Device **ret);

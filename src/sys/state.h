@@ -27,7 +27,7 @@ _must_check_ int state_save(const Sysroot *root, const char *boot_id, const Orig
 _must_check_ int requests_load(const Sysroot *root, const char *boot_id, RequestTable *ret);
 _must_check_ int requests_save(const Sysroot *root, const char *boot_id, const RequestTable *t);
 
-/* The pure halves, for tests and fuzzers. */
+/* The pure halves, for tests and fuzzers. `ret_error` as above. */
 _must_check_ int state_format(const char *boot_id, const OriginTable *t, char **ret);
 _must_check_ int state_parse(const char *text, size_t size, const char *boot_id, OriginTable *ret,
                              char **ret_error);

@@ -10,16 +10,20 @@
 #define SYSFS_PCI_SLOTS "bus/pci/slots"
 #define SYSFS_PCI_PROBE "bus/pci/drivers_probe"
 #define SYSFS_IOMMU_CLASS "class/iommu"
-#define SYSFS_IOMMU_GROUPS "kernel/iommu_groups"
+#define SYSFS_ACPI "firmware/acpi"
 #define SYSFS_MODULES "module"
 
-enum { SYSFS_PATH_SIZE = 256 };
+enum { SYSFS_PATH_SIZE = 512 }; /* a folder and an attribute of ours, and a file name between */
 
-/* Each writes a path into `buffer`; -ENAMETOOLONG or -EINVAL if the name can be no sysfs name. */
-_must_check_ int sysfs_device_path(const PciAddress *a, const char *attribute,
-                                   char buffer[static SYSFS_PATH_SIZE]);
-_must_check_ int sysfs_driver_path(const char *driver, const char *attribute,
-                                   char buffer[static SYSFS_PATH_SIZE]);
+/* "folder/name/attribute". The name comes from a directory or was checked. Returns buffer. */
+const char *sysfs_path(const char *folder, const char *name, const char *attribute,
+                       char buffer[static SYSFS_PATH_SIZE]);
+
+/* Valid until the end of the enclosing block. */
+#define SYSFS_PATH(folder, name, attribute) \
+        sysfs_path(folder, name, attribute, (char[SYSFS_PATH_SIZE]){ 0 })
+#define SYSFS_DEVICE_PATH(address, attribute) \
+        SYSFS_PATH(SYSFS_PCI_DEVICES, PCI_ADDRESS_STR(address), attribute)
 
 /* Whether this can be a driver's or module's name: 1 to 63 of [A-Za-z0-9_.+-], no leading dot. */
 bool sysfs_name_is_valid(const char *name);

@@ -11,25 +11,18 @@ static int open_path_at(int dirfd, const char *path)
         return fd < 0 ? -errno : fd;
 }
 
-/* Without trailing slashes, so that "" is the host and messages can append an absolute path. */
-static char *clean_prefix(const char *prefix)
-{
-        char *copy = strdup(strempty(prefix));
-        size_t n = copy ? strlen(copy) : 0;
-
-        while (n > 0 && copy[n - 1] == '/')
-                copy[--n] = 0;
-        return copy;
-}
-
 int sysroot_open(const char *prefix, Sysroot *ret)
 {
         _cleanup_(sysroot_done) Sysroot root = SYSROOT_NULL;
+        size_t n = strlen(strempty(prefix));
 
-        root.prefix = clean_prefix(prefix);
+        /* Without trailing slashes: "" is the host, and messages append an absolute path. */
+        while (n > 0 && prefix[n - 1] == '/')
+                n--;
+        root.prefix = strndup(strempty(prefix), n);
         if (!root.prefix)
                 return -ENOMEM;
-        root.is_host = isempty(root.prefix);
+        root.is_host = n == 0;
         root.root = open_path_at(AT_FDCWD, root.is_host ? "/" : root.prefix);
         if (root.root < 0)
                 return root.root;

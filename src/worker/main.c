@@ -15,26 +15,13 @@
 
 static const char *arg_root = NULL;
 
-static void help(void)
-{
-        printf("vfiod-worker [OPTIONS…]\n\n"
-               "Performs kernel writes for vfiod. Not to be called by hand.\n\n"
-               "  -h --help      Show this help\n"
-               "     --version   Show the version\n"
-               "     --root=DIR  Work below DIR instead of /\n");
-}
-
 /* 0: nothing more to do. */
 static int parse_arguments(int argc, char *argv[])
 {
-        enum {
-                OPTION_VERSION = 0x100,
-                OPTION_ROOT,
-        };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, OPTION_VERSION },
-                { "root", required_argument, NULL, OPTION_ROOT },
+                { "version", no_argument, NULL, 'v' },
+                { "root", required_argument, NULL, 'r' },
                 { 0 },
         };
         int c;
@@ -42,22 +29,25 @@ static int parse_arguments(int argc, char *argv[])
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
-                        help();
+                        printf("vfiod-worker [OPTIONS…]\n\n"
+                               "Performs kernel writes for vfiod. Not to be called by hand.\n\n"
+                               "  -h --help      Show this help\n"
+                               "     --version   Show the version\n"
+                               "     --root=DIR  Work below DIR instead of /\n");
                         return 0;
-                case OPTION_VERSION:
+                case 'v':
                         printf("vfiod-worker %s\n", PACKAGE_VERSION);
                         return 0;
-                case OPTION_ROOT:
+                case 'r':
                         arg_root = optarg;
                         break;
                 default:
                         return -EINVAL;
                 }
-        if (optind < argc) {
-                fprintf(stderr, "vfiod-worker: takes no arguments\n");
-                return -EINVAL;
-        }
-        return 1;
+        if (optind == argc)
+                return 1;
+        fprintf(stderr, "vfiod-worker: takes no arguments\n");
+        return -EINVAL;
 }
 
 static int run(void)

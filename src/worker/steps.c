@@ -9,7 +9,6 @@
 #include "basic/io.h"
 #include "sys/inspect.h"
 #include "sys/sysfs.h"
-#include "worker/load.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,137 +47,72 @@ static bool exists(const Sysroot *root, const char *path)
 /* A missing file of a device that is there stays -ENOENT. */
 static int device_error(const Sysroot *root, const PciAddress *a, int error)
 {
-        char path[SYSFS_PATH_SIZE];
-        int r;
-
-        if (error != -ENOENT)
-                return error;
-        r = sysfs_device_path(a, NULL, path);
-        if (r < 0)
-                return r;
-        return exists(root, path) ? -ENOENT : -ENODEV;
+        return error == -ENOENT && !exists(root, SYSFS_DEVICE_PATH(a, "")) ? -ENODEV : error;
 }
 
 /* The driver that the link names, NULL for none. -ENODEV: there is no such device. */
 static int read_driver(const Sysroot *root, const PciAddress *a, char **ret)
 {
-        char path[SYSFS_PATH_SIZE];
         int r;
 
-        r = sysfs_device_path(a, "driver", path);
-        if (r < 0)
-                return r;
-        r = device_error(root, a, readlink_name_at(root->sys, path, ret));
-        if (r != -ENOENT)
-                return r;
         *ret = NULL;
-        return 0;
+        r = readlink_name_at(root->sys, SYSFS_DEVICE_PATH(a, "driver"), ret);
+        r = device_error(root, a, r);
+        return r == -ENOENT ? 0 : r;
 }
 
-/* 1: the link names this driver. 0: another or none. */
-static int is_bound_to(const Sysroot *root, const PciAddress *a, const char *driver)
+static int step_override(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
+{
+        char line[WORKER_ARGUMENT_SIZE + 1];
+        int r;
+
+        /* A write of nothing at all never reaches the attribute (kernel: fs/kernfs/file.c). */
+        snprintf(line, sizeof(line), "%s\n", q->verb == WORKER_SET_OVERRIDE ? q->argument : "");
+        r = write_file_at(root->sys, SYSFS_DEVICE_PATH(&q->address, "driver_override"), line);
+        return device_error(root, &q->address, r);
+}
+
+/* Whether the device is where the request wants it. */
+static int is_done(const Sysroot *root, const WorkerRequest *q)
 {
         _cleanup_free_ char *bound = NULL;
         int r;
 
-        r = read_driver(root, a, &bound);
-        return r < 0 ? r : streq_ptr(bound, driver);
-}
-
-static int write_override(const Sysroot *root, const PciAddress *a, const char *text)
-{
-        char path[SYSFS_PATH_SIZE];
-        int r;
-
-        r = sysfs_device_path(a, "driver_override", path);
-        if (r < 0)
-                return r;
-        return device_error(root, a, write_file_at(root->sys, path, text));
-}
-
-static int step_set_override(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
-{
-        char line[WORKER_ARGUMENT_SIZE + 1];
-
-        if (!sysfs_name_is_valid(q->argument))
-                return -EINVAL;
-        snprintf(line, sizeof(line), "%s\n", q->argument);
-        return write_override(root, &q->address, line);
-}
-
-static int step_clear_override(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
-{
-        /* A write of nothing at all never reaches the attribute (kernel: fs/kernfs/file.c). */
-        return write_override(root, &q->address, "\n");
-}
-
-static int write_to_driver(const Sysroot *root, const char *driver, const char *attribute,
-                           const PciAddress *a)
-{
-        char path[SYSFS_PATH_SIZE];
-        int r;
-
-        r = sysfs_driver_path(driver, attribute, path);
-        return r < 0 ? r : write_file_at(root->sys, path, PCI_ADDRESS_STR(a));
-}
-
-static int step_unbind(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
-{
-        const uint64_t deadline = now_usec() + ATTACH_TIMEOUT_USEC;
-
-        if (!sysfs_name_is_valid(q->argument))
-                return -EINVAL;
-        for (;;) {
-                bool over = now_usec() >= deadline;
-                int error, r;
-
-                r = is_bound_to(root, &q->address, q->argument);
-                if (r <= 0)
-                        return r;
-                error = write_to_driver(root, q->argument, "unbind", &q->address);
-                if (error != -ENODEV && error != -ENOENT)
-                        return error;
-                r = is_bound_to(root, &q->address, q->argument);
-                if (r <= 0)
-                        return r;
-                /* The file appears only once the driver has attached to all its devices. */
-                if (error == -ENODEV || over)
-                        return error;
-                nap();
-        }
+        r = read_driver(root, &q->address, &bound);
+        return r < 0 ? r : streq_ptr(bound, q->argument) == (q->verb == WORKER_BIND);
 }
 
 /* Whether the same write may succeed a little later. */
-static bool bind_may_come(const Sysroot *root, const char *driver, int error)
+static bool may_come(const Sysroot *root, const char *driver, int error)
 {
-        char path[SYSFS_PATH_SIZE];
-
         if (error == -EAGAIN) /* the device is not ready to be probed (kernel 6.12.86) */
                 return true;
-        /* The driver is there, its `bind` is not yet. */
-        return error == -ENOENT && sysfs_driver_path(driver, NULL, path) >= 0 && exists(root, path);
+        /* Its files appear only once the driver has attached to all its devices. */
+        return error == -ENOENT && exists(root, SYSFS_PATH(SYSFS_PCI_DRIVERS, driver, ""));
 }
 
-static int step_bind(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
+static int step_move(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
 {
         const uint64_t deadline = now_usec() + ATTACH_TIMEOUT_USEC;
+        const char *file = q->verb == WORKER_BIND ? "bind" : "unbind";
+        const char *path = SYSFS_PATH(SYSFS_PCI_DRIVERS, q->argument, file);
 
-        if (!sysfs_name_is_valid(q->argument))
-                return -EINVAL;
         for (;;) {
                 bool over = now_usec() >= deadline;
                 int error, r;
 
-                r = is_bound_to(root, &q->address, q->argument);
+                r = is_done(root, q);
                 if (r != 0)
                         return MIN(r, 0);
-                error = write_to_driver(root, q->argument, "bind", &q->address);
-                r = is_bound_to(root, &q->address, q->argument);
+                error = write_file_at(root->sys, path, PCI_ADDRESS_STR(&q->address));
+                if (error >= 0 && q->verb == WORKER_UNBIND)
+                        return 0;
+                r = is_done(root, q);
                 if (r != 0)
                         return MIN(r, 0);
-                if (error >= 0)
+                if (error >= 0) /* and yet no driver is there */
                         return -ENODEV;
-                if (over || !bind_may_come(root, q->argument, error))
+                if (over || !may_come(root, q->argument, error))
                         return error;
                 nap();
         }
@@ -211,24 +145,23 @@ static int step_load_module(const Sysroot *root, const WorkerRequest *q, WorkerR
 }
 
 /* A descriptor of the node itself, so that what is changed is what was looked at. */
-static int open_node(const Sysroot *root, int group)
+static int open_node(const Sysroot *root, int group, struct stat *ret)
 {
-        _cleanup_close_ int dir = -EBADF, fd = -EBADF;
-        char name[16];
-        struct stat st;
+        _cleanup_close_ int fd = -EBADF;
+        char path[32];
 
-        dir = openat(root->root, "dev/vfio", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (dir < 0)
+        snprintf(path, sizeof(path), "dev/vfio/%d", group);
+        fd = openat(root->root, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, ret) < 0)
                 return -errno;
-        snprintf(name, sizeof(name), "%d", group);
-        fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISCHR(st.st_mode) && (root->is_host || !S_ISREG(st.st_mode)))
+        if (!S_ISCHR(ret->st_mode) && (root->is_host || !S_ISREG(ret->st_mode)))
                 return -ENODEV;
         return TAKE_FD(fd);
+}
+
+static int change_owner(int fd, uid_t uid, gid_t gid)
+{
+        return fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
 /*
@@ -240,33 +173,29 @@ static int step_node_access(const Sysroot *root, const WorkerRequest *q, WorkerR
         _cleanup_close_ int fd = -EBADF;
         struct stat st;
         char path[64];
+        int r;
 
         if (q->group < 0 || (q->mode != UINT32_MAX && q->mode > NODE_MODE_MAX))
                 return -EINVAL;
-        fd = open_node(root, q->group);
+        fd = open_node(root, q->group, &st);
         if (fd < 0)
                 return fd;
-        if (fstat(fd, &st) < 0)
-                return -errno;
         if (q->mode != UINT32_MAX) {
-                if (fchownat(fd, "", geteuid(), getegid(), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
-                        return -errno;
+                r = change_owner(fd, geteuid(), getegid());
+                if (r < 0)
+                        return r;
                 /* fchmod() refuses a descriptor of O_PATH. */
                 snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
                 if (chmod(path, q->mode) < 0)
                         return -errno;
         }
-        if (fchownat(fd, "", q->uid == UINT32_MAX ? st.st_uid : q->uid,
-                     q->gid == UINT32_MAX ? st.st_gid : q->gid,
-                     AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
-                return -errno;
-        return 0;
+        return change_owner(fd, q->uid == UINT32_MAX ? st.st_uid : q->uid,
+                            q->gid == UINT32_MAX ? st.st_gid : q->gid);
 }
 
 static int step_inspect(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
 {
         _cleanup_free_ char *override = NULL;
-        uint64_t serial;
         bool has;
         int r;
 
@@ -274,32 +203,34 @@ static int step_inspect(const Sysroot *root, const WorkerRequest *q, WorkerReply
         if (r < 0)
                 return r;
         snprintf(p->text, sizeof(p->text), "%s", strempty(override));
-        if (inspect_serial(root, &q->address, &has, &serial) >= 0 && has) {
-                p->has_serial = true;
-                p->serial = serial;
-        }
+        if (inspect_serial(root, &q->address, &has, &p->serial) >= 0)
+                p->has_serial = has;
         return 0;
 }
 
 int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret)
 {
-        static int (*const steps[_WORKER_VERB_MAX])(const Sysroot *, const WorkerRequest *,
-                                                    WorkerReply *) = {
-                [WORKER_LOAD_MODULE] = step_load_module,
-                [WORKER_SET_OVERRIDE] = step_set_override,
-                [WORKER_CLEAR_OVERRIDE] = step_clear_override,
-                [WORKER_UNBIND] = step_unbind,
-                [WORKER_BIND] = step_bind,
-                [WORKER_PROBE] = step_probe,
-                [WORKER_NODE_ACCESS] = step_node_access,
-                [WORKER_INSPECT] = step_inspect,
+        static const struct {
+                int (*run)(const Sysroot *, const WorkerRequest *, WorkerReply *);
+                bool takes_driver;
+        } steps[_WORKER_VERB_MAX] = {
+                [WORKER_LOAD_MODULE] = { step_load_module, false },
+                [WORKER_SET_OVERRIDE] = { step_override, true },
+                [WORKER_CLEAR_OVERRIDE] = { step_override, false },
+                [WORKER_UNBIND] = { step_move, true },
+                [WORKER_BIND] = { step_move, true },
+                [WORKER_PROBE] = { step_probe, false },
+                [WORKER_NODE_ACCESS] = { step_node_access, false },
+                [WORKER_INSPECT] = { step_inspect, false },
         };
-        int r;
+        int r = -EINVAL;
 
         memset(ret, 0, sizeof(*ret)); /* padding too: it goes to another process */
         ret->version = WORKER_PROTOCOL_VERSION;
         ret->id = q->id;
-        r = q->verb < _WORKER_VERB_MAX ? steps[q->verb](root, q, ret) : -EINVAL;
+        if (q->verb < _WORKER_VERB_MAX &&
+            (!steps[q->verb].takes_driver || sysfs_name_is_valid(q->argument)))
+                r = steps[q->verb].run(root, q, ret);
         ret->error = r < 0 ? -r : 0;
         return MIN(r, 0);
 }

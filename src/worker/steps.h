@@ -13,5 +13,12 @@
  */
 int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret);
 
+/*
+ * A module by name, or those that a "pci:" or "vfio_pci:" alias leads to. `ret_driver`: the PCI
+ * driver that it registered, NULL if none. -EINVAL: neither name nor such an alias. -ENOENT: there
+ * is no such module. -EPERM: all that the alias leads to are blacklisted. -ENOSYS: below --root=.
+ */
+_must_check_ int load_module(const Sysroot *root, const char *argument, char **ret_driver);
+
 /* Answers requests until the other side closes the socket: 0. -EBADMSG: it sent nonsense. */
 _must_check_ int worker_serve(const Sysroot *root, int fd);

@@ -14,6 +14,7 @@
 
 /* What a client without rights may be; the tests of such clients need to run as root. */
 #define NOBODY 65534
+#define ANOTHER 1 /* "daemon": the bus takes only users that exist */
 
 typedef enum MockMode {
         MOCK_DENY,
@@ -21,9 +22,10 @@ typedef enum MockMode {
         MOCK_CHALLENGE,
         MOCK_GARBAGE, /* answers with another type */
         MOCK_ERROR,
-        MOCK_SILENT,      /* never answers */
-        MOCK_ONE_DEVICE,  /* yes for `allowed_address`, no for all else */
-        MOCK_CHANGE_HOST, /* yes, and the device's driver changes meanwhile */
+        MOCK_SILENT,        /* never answers */
+        MOCK_ONE_DEVICE,    /* yes for `allowed_address`, no for all else */
+        MOCK_CHANGE_HOST,   /* yes, and the device's driver changes meanwhile */
+        MOCK_REMOVE_DEVICE, /* yes, and 0000:05:00.0 goes away meanwhile */
 } MockMode;
 
 /* One CheckAuthorization as it came. */

@@ -112,11 +112,11 @@ static char *read_contract(const char *interface)
         return text;
 }
 
-static void submit_job(Fixture *f, uint64_t flags)
+static void submit_job(Fixture *f)
 {
         f->mode = MOCK_ALLOW;
         g_assert_cmpstr(fixture_try(f, f->nobody, "Bind", "assta{sv}", 1, "04:00.0", "vfio",
-                                    flags | VFIOD_FLAG_NO_WAIT, 0),
+                                    VFIOD_FLAG_NO_WAIT, 0),
                         ==, "");
 }
 
@@ -129,7 +129,7 @@ static void test_served_xml_is_the_contract(Fixture *f, gconstpointer data)
                 { "/org/vfiod1/job/1", "org.vfiod1.Job" },
         };
 
-        submit_job(f, 0);
+        submit_job(f);
         for (size_t i = 0; i < G_N_ELEMENTS(objects); i++) {
                 g_autofree char *served = introspect(f, objects[i][0]);
                 g_autofree char *contract = read_contract(objects[i][1]);
@@ -351,7 +351,7 @@ static unsigned count_objects(Fixture *f, const char *interface)
 
 static void test_managed_objects_are_all_there(Fixture *f, gconstpointer data)
 {
-        submit_job(f, 0);
+        submit_job(f);
         g_assert_cmpuint(count_objects(f, VFIOD_DEVICE_INTERFACE), ==, 8);
         g_assert_cmpuint(count_objects(f, VFIOD_GROUP_INTERFACE), ==, 3);
         g_assert_cmpuint(count_objects(f, VFIOD_JOB_INTERFACE), ==, 1);
@@ -580,15 +580,16 @@ static void test_failed_job_answers_with_its_reason(Fixture *f, gconstpointer da
 {
         assert_ends_as(f, JOB_FAILED, REASON_DRIVER_REJECTED, "bind: Device or resource busy",
                        "org.vfiod1.Error.DeviceBusy",
-                       "0000:05:00.0: bind: Device or resource busy (the kernel log says why: "
-                       "journalctl -k)");
+                       "0000:05:00.0: failed: driver-rejected: bind: Device or resource busy (the "
+                       "kernel log says why: journalctl -k)");
 }
 
 static void test_hung_job_answers_with_a_timeout(Fixture *f, gconstpointer data)
 {
-        assert_ends_as(f, JOB_TIMEOUT, REASON_WRITE_TIMEOUT, NULL, "org.vfiod1.Error.JobTimeout",
-                       "0000:05:00.0: a write into the kernel has not returned (end the program "
-                       "that uses the device; it goes on by itself then)");
+        assert_ends_as(
+                f, JOB_TIMEOUT, REASON_WRITE_TIMEOUT, NULL, "org.vfiod1.Error.JobTimeout",
+                "0000:05:00.0: stuck: write-timeout: a write into the kernel has not returned "
+                "(end the program that uses the device; it goes on by itself then)");
 }
 
 static void test_cancelled_job_answers_so(Fixture *f, gconstpointer data)
@@ -599,12 +600,9 @@ static void test_cancelled_job_answers_so(Fixture *f, gconstpointer data)
 
 static void test_no_wait_answers_at_once(Fixture *f, gconstpointer data)
 {
-        g_autoptr(GHashTable) job = NULL;
-
-        submit_job(f, 0);
+        submit_job(f);
         g_assert_cmpuint(f->manager.n_submitted, ==, 1);
         g_assert_null(f->manager.jobs->message);
-        job = g_hash_table_new(NULL, NULL);
         manager_end_job(f->manager.jobs, JOB_DONE, REASON_NONE, NULL);
         fixture_settle(f);
 }
@@ -631,6 +629,37 @@ static void test_hazards_are_refused_by_name(Fixture *f, gconstpointer data)
         assert_bind_error(f, "0001:07:00.0", "org.vfiod1.Error.Refused",
                           "0001:07:00.0: refused: boot-display: the console is on this device (use "
                           "another display or a serial console for the host)");
+}
+
+static void test_apply_tells_all_refusals_at_its_end(Fixture *f, gconstpointer data)
+{
+        sd_bus_message *m =
+                fixture_new_call(f->nobody, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Apply");
+        Answer a;
+
+        f->mode = MOCK_ALLOW;
+        g_assert_cmpint(config_add_rule(f->manager.config, make_rule("30-gpu.conf", MATCH_ADDRESS,
+                                                                     "0001:07:00.0", TARGET_VFIO)),
+                        ==, 0);
+        g_assert_cmpint(config_add_rule(f->manager.config, make_rule("40-vga.conf", MATCH_ADDRESS,
+                                                                     "0000:03:00.0", TARGET_VFIO)),
+                        ==, 0);
+        manager_refresh(&f->manager);
+        g_assert_cmpint(sd_bus_message_append(m, "ta{sv}", (uint64_t)0, 0), >=, 0);
+        fixture_send(f->nobody, m, &a);
+        sd_bus_message_unref(m);
+        fixture_settle(f);
+        /* What is not refused is done all the same. */
+        g_assert_cmpuint(f->manager.n_submitted, ==, 1);
+        g_assert_false(a.arrived);
+        manager_end_job(f->manager.jobs, JOB_FAILED, REASON_BOOT_DISPLAY, NULL);
+        fixture_settle(f);
+        g_assert_cmpstr(sd_bus_message_get_error(a.message)->name, ==, "org.vfiod1.Error.Refused");
+        g_assert_nonnull(strstr(sd_bus_message_get_error(a.message)->message,
+                                "0001:07:00.0: refused: boot-display: "));
+        g_assert_nonnull(strstr(sd_bus_message_get_error(a.message)->message,
+                                "0000:03:00.0: refused: bridge: "));
+        answer_done(&a);
 }
 
 static void test_a_missing_group_is_no_hazard(Fixture *f, gconstpointer data)
@@ -752,7 +781,7 @@ static void test_jobs_are_signalled(Fixture *f, gconstpointer data)
 {
         GPtrArray *seen = watch(f);
 
-        submit_job(f, 0);
+        submit_job(f);
         manager_end_job(f->manager.jobs, JOB_DONE, REASON_NONE, NULL);
         bus_job_removed(f->manager.jobs);
         bus_emit_manager_changed(&f->manager);
@@ -803,17 +832,28 @@ static void test_limiter_earns_credit_by_time(void)
         uint64_t now = USEC_PER_SEC;
 
         for (int i = 0; i < LIMITER_BURST; i++)
-                g_assert_true(limiter_take(l, ":1.1", now));
-        g_assert_false(limiter_take(l, ":1.1", now));
-        g_assert_true(limiter_take(l, ":1.2", now));
+                g_assert_true(limiter_take(l, ":1.1", 1, now));
+        g_assert_false(limiter_take(l, ":1.1", 1, now));
+        g_assert_true(limiter_take(l, ":1.2", 1, now));
         now += USEC_PER_SEC / LIMITER_PER_SECOND;
-        g_assert_true(limiter_take(l, ":1.1", now));
-        g_assert_false(limiter_take(l, ":1.1", now));
+        g_assert_true(limiter_take(l, ":1.1", 1, now));
+        g_assert_false(limiter_take(l, ":1.1", 1, now));
         /* However long it was away, no more than a burst. */
         now += 3600 * USEC_PER_SEC;
         for (int i = 0; i < LIMITER_BURST; i++)
-                g_assert_true(limiter_take(l, ":1.1", now));
-        g_assert_false(limiter_take(l, ":1.1", now));
+                g_assert_true(limiter_take(l, ":1.1", 1, now));
+        g_assert_false(limiter_take(l, ":1.1", 1, now));
+}
+
+static void test_limiter_weighs_calls(void)
+{
+        g_autofree Limiter *l = g_new0(Limiter, 1);
+
+        g_assert_true(limiter_take(l, ":1.1", LIMITER_BURST / 2, 1));
+        g_assert_true(limiter_take(l, ":1.1", LIMITER_BURST / 2, 1));
+        g_assert_false(limiter_take(l, ":1.1", LIMITER_BURST / 2, 1));
+        /* However large the host is, one answer is always to be had. */
+        g_assert_true(limiter_take(l, ":1.2", 100 * LIMITER_BURST, 1));
 }
 
 static void test_limiter_forgets_the_oldest(void)
@@ -823,9 +863,9 @@ static void test_limiter_forgets_the_oldest(void)
 
         for (int i = 0; i < 10 * LIMITER_SENDERS_MAX; i++) {
                 snprintf(name, sizeof(name), ":1.%d", i);
-                g_assert_true(limiter_take(l, name, (uint64_t)i));
+                g_assert_true(limiter_take(l, name, 1, (uint64_t)i));
         }
-        g_assert_false(limiter_take(l, ":1.123456789012345678901234567890", 1));
+        g_assert_false(limiter_take(l, ":1.123456789012345678901234567890", 1, 1));
 }
 
 static void test_log_level_is_roots_to_set(Fixture *f, gconstpointer data)
@@ -879,6 +919,7 @@ int main(int argc, char *argv[])
         TEST("cancelled-job-answers-so", test_cancelled_job_answers_so);
         TEST("no-wait-answers-at-once", test_no_wait_answers_at_once);
         TEST("hazards-are-refused-by-name", test_hazards_are_refused_by_name);
+        TEST("apply-tells-all-refusals-at-its-end", test_apply_tells_all_refusals_at_its_end);
         TEST("a-missing-group-is-no-hazard", test_a_missing_group_is_no_hazard);
         TEST("dry-run-shows-steps-and-refusals", test_dry_run_shows_steps_and_refusals);
         TEST("changes-are-signalled-once", test_changes_are_signalled_once);
@@ -886,6 +927,7 @@ int main(int argc, char *argv[])
         TEST("jobs-are-signalled", test_jobs_are_signalled);
         TEST("a-flood-is-limited", test_a_flood_is_limited);
         g_test_add_func("/bus/limiter-earns-credit-by-time", test_limiter_earns_credit_by_time);
+        g_test_add_func("/bus/limiter-weighs-calls", test_limiter_weighs_calls);
         g_test_add_func("/bus/limiter-forgets-the-oldest", test_limiter_forgets_the_oldest);
         TEST("log-level-is-roots-to-set", test_log_level_is_roots_to_set);
         return g_test_run();

@@ -157,10 +157,10 @@ static void test_what_is_no_file_is_refused(TestRoot *root, const void *data)
 
         root_write(root, ETC "90-good.conf", GOOD);
         g_assert_cmpint(mkdirat(root->fd, ETC "10-a.conf", 0755), ==, 0);
-        assert_refused(root, ETC "10-a.conf", "is a directory, not a regular file");
+        assert_refused(root, ETC "10-a.conf", "is not a regular file");
         g_assert_cmpint(unlinkat(root->fd, ETC "10-a.conf", AT_REMOVEDIR), ==, 0);
         g_assert_cmpint(mkfifo(path, 0644), ==, 0);
-        assert_refused(root, ETC "10-a.conf", "is a FIFO, not a regular file");
+        assert_refused(root, ETC "10-a.conf", "is not a regular file");
         g_assert_cmpint(unlinkat(root->fd, ETC "10-a.conf", 0), ==, 0);
         g_assert_cmpuint(g_strlcpy(address.sun_path, path, sizeof(address.sun_path)), <,
                          sizeof(address.sun_path));
@@ -168,7 +168,7 @@ static void test_what_is_no_file_is_refused(TestRoot *root, const void *data)
         assert_refused(root, ETC "10-a.conf", "cannot be opened: No such device or address");
         g_assert_cmpint(unlinkat(root->fd, ETC "10-a.conf", 0), ==, 0);
         make_link(root, "nowhere", ETC "10-a.conf");
-        assert_refused(root, ETC "10-a.conf", "is a link to a file that does not exist");
+        assert_refused(root, ETC "10-a.conf", "cannot be opened: No such file or directory");
         g_assert_cmpint(unlinkat(root->fd, ETC "10-a.conf", 0), ==, 0);
         make_link(root, "10-a.conf", ETC "10-a.conf");
         assert_refused(root, ETC "10-a.conf",
@@ -180,16 +180,16 @@ static void test_a_file_that_others_can_write_is_refused(TestRoot *root, const v
         root_write(root, ETC "90-good.conf", GOOD);
         root_write(root, ETC "10-a.conf", GOOD);
         g_assert_cmpint(fchmodat(root->fd, ETC "10-a.conf", 0666, 0), ==, 0);
-        assert_refused(root, ETC "10-a.conf", "can be written by others (mode 0666): chmod go-w");
+        assert_refused(root, ETC "10-a.conf", "can be written by others: chmod go-w");
         g_assert_cmpint(fchmodat(root->fd, ETC "10-a.conf", 0664, 0), ==, 0);
-        assert_refused(root, ETC "10-a.conf", "can be written by others (mode 0664): chmod go-w");
+        assert_refused(root, ETC "10-a.conf", "can be written by others: chmod go-w");
         if (geteuid() != 0) {
                 g_test_skip("only root can give a file away");
                 return;
         }
         g_assert_cmpint(fchmodat(root->fd, ETC "10-a.conf", 0644, 0), ==, 0);
         g_assert_cmpint(fchownat(root->fd, ETC "10-a.conf", 1000, 0, 0), ==, 0);
-        assert_refused(root, ETC "10-a.conf", "belongs to user 1000, not to root: chown root");
+        assert_refused(root, ETC "10-a.conf", "does not belong to root: chown root");
 }
 
 static void test_a_link_to_a_regular_file_is_followed(TestRoot *root, const void *data)
@@ -212,7 +212,7 @@ static void test_a_huge_file_is_refused(TestRoot *root, const void *data)
 
                 g_assert_cmpint(truncate(path, (off_t)1 << 40), ==, 0);
         }
-        assert_refused(root, ETC "10-a.conf", "is larger than 1048576 bytes");
+        assert_refused(root, ETC "10-a.conf", "cannot be read: File too large");
 }
 
 static void test_a_bad_file_keeps_its_last_good_content(TestRoot *root, const void *data)
@@ -227,7 +227,8 @@ static void test_a_bad_file_keeps_its_last_good_content(TestRoot *root, const vo
         g_assert_null(second->broken);
         g_assert_true(config_has_errors(second));
         assert_said(second, root, ETC "10-a.conf", true,
-                    "'Accept=' names an unknown hazard 'boot', keeping its last good content");
+                    "'Accept=' cannot be 'boot': it takes names of hazards, see vfiod.devices(5)");
+        g_assert_cmpstr(second->diagnostics[2].message, ==, "keeps its last good content");
         first = config_free(first);
         g_assert_cmpint(fchmodat(root->fd, ETC "10-a.conf", 0666, 0), ==, 0);
         third = load_after(root, second);
@@ -251,7 +252,7 @@ static void test_a_bad_drop_in_keeps_the_last_good_content(TestRoot *root, const
         second = load_after(root, first);
         g_assert_cmpstr(driver_of(second, "10-a.conf"), ==, "better");
         assert_said(second, root, ETC "10-a.conf.d/x.conf", true,
-                    "has a section line without ']', keeping its last good content");
+                    "has a section line that is not '[NAME]'");
 }
 
 static void test_a_file_that_is_gone_or_masked_is_not_kept(TestRoot *root, const void *data)
@@ -280,7 +281,7 @@ static void test_a_directory_that_cannot_be_read_releases_nothing(TestRoot *root
         root_write(root, "etc/vfiod/devices.d", "no directory");
         second = load_after(root, first);
         g_assert_cmpuint(second->n_rules, ==, 2);
-        assert_said(second, root, "etc/vfiod/devices.d", true, "cannot be read: Not a directory");
+        assert_said(second, root, ETC, true, "cannot be read: Not a directory");
 }
 
 static void test_a_name_that_is_no_text_is_an_error(TestRoot *root, const void *data)
@@ -290,8 +291,7 @@ static void test_a_name_that_is_no_text_is_an_error(TestRoot *root, const void *
         root_write(root, ETC "10-\xff.conf", GOOD);
         c = load(root);
         g_assert_cmpuint(c->n_rules, ==, 0);
-        g_assert_nonnull(
-                strstr(find_diagnostic(c, root, "etc/vfiod/devices.d")->message, "no UTF-8 text"));
+        assert_said(c, root, ETC, true, "has a file whose name is no UTF-8 text");
 }
 
 static void test_settings_come_from_the_file_and_its_drop_ins(TestRoot *root, const void *data)
@@ -331,8 +331,7 @@ static void test_settings_in_error_stay_as_they_were(TestRoot *root, const void 
         second = load_after(root, first);
         g_assert_cmpuint(second->daemon.max_workers, ==, 2);
         assert_said(second, root, "etc/vfiod/vfiod.conf.d/x.conf", true,
-                    "'MaxJobsPerUser=' cannot be '0': it takes a number from 1 to 1024, keeping "
-                    "the settings as they were");
+                    "'MaxJobsPerUser=' cannot be '0': it takes a number from 1 to 1024");
         fresh = load(root);
         g_assert_cmpuint(fresh->daemon.max_workers, ==, 8);
         g_assert_cmpuint(fresh->daemon.max_jobs_per_user, ==, 16);
@@ -348,7 +347,6 @@ static void test_the_kernel_command_line_switches_off(TestRoot *root, const void
                 { "vfiod=0", true },
                 { "vfiod=off vfiod=on\n", false },
                 { "foo.vfiod=off xvfiod=off vfiod=offer\n", false },
-                { "dyndbg=\"file x vfiod=off +p\" quiet\n", false },
                 { "\n", false },
                 { "", false },
         };
@@ -367,7 +365,7 @@ static void test_the_kernel_command_line_leaves_files_out(TestRoot *root, const 
         _cleanup_(config_freep) Config *c = NULL;
 
         root_write(root, "proc/cmdline",
-                   "quiet vfiod.skip=10-a.conf,20-b ro vfiod.skip=30-c.conf\n");
+                   "quiet vfiod.skip=10-a.conf,20-b.conf ro vfiod.skip=30-c.conf\n");
         root_write(root, ETC "10-a.conf", GOOD);
         root_write(root, ETC "20-b.conf", BAD);
         root_write(root, ETC "30-c.conf", GOOD);
@@ -383,24 +381,20 @@ static void test_the_kernel_command_line_leaves_files_out(TestRoot *root, const 
                     "left out by vfiod.skip= on the kernel command line");
 }
 
-static void test_more_files_than_the_limit_are_refused_not_forgotten(TestRoot *root,
-                                                                     const void *data)
+static void test_a_directory_with_too_many_files_is_refused_whole(TestRoot *root, const void *data)
 {
         _cleanup_(config_freep) Config *c = NULL;
 
-        for (unsigned i = 0; i < CONFIG_FILES_MAX + 2; i++) {
-                g_autofree char *path = g_strdup_printf(ETC "%05u.conf", i);
+        root_write(root, ETC "0.conf", GOOD);
+        root_write(root, USR "1.conf", GOOD);
+        for (unsigned i = 0; i < CONFIG_FILES_MAX; i++) {
+                g_autofree char *path = g_strdup_printf(ETC "x%u.conf", i);
 
-                if (i == 0)
-                        root_write(root, path, GOOD);
-                else
-                        g_assert_cmpint(linkat(root->fd, ETC "00000.conf", root->fd, path, 0), ==,
-                                        0);
+                g_assert_cmpint(linkat(root->fd, ETC "0.conf", root->fd, path, 0), ==, 0);
         }
         c = load(root);
-        g_assert_cmpuint(c->n_rules, ==, CONFIG_FILES_MAX);
-        g_assert_cmpuint(c->n_diagnostics, ==, 1);
-        g_assert_cmpuint(strv_length(c->broken), ==, 2);
+        g_assert_cmpuint(c->n_rules, ==, 1);
+        assert_said(c, root, ETC, true, "cannot be read: Argument list too long");
 }
 
 static void test_check_reads_only_the_files_given(TestRoot *root, const void *data)
@@ -441,53 +435,33 @@ static void fixture_done(TestRoot *root, const void *data)
         root_done(root);
 }
 
-static void add(const char *path, void (*test)(TestRoot *root, const void *data))
-{
-        g_test_add(path, TestRoot, NULL, fixture_init, test, fixture_done);
-}
+#define ADD(name) \
+        g_test_add("/config-files/" #name, TestRoot, NULL, fixture_init, test_##name, fixture_done)
 
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
-        add("/config-files/no-directories-mean-no-rules", test_no_directories_mean_no_rules);
-        add("/config-files/the-highest-directory-wins-and-names-sort",
-            test_the_highest_directory_wins_and_names_sort);
-        add("/config-files/an-empty-file-or-a-null-link-masks",
-            test_an_empty_file_or_a_null_link_masks);
-        add("/config-files/other-names-are-ignored", test_other_names_are_ignored);
-        add("/config-files/drop-ins-refine-the-file-in-the-order-of-their-names",
-            test_drop_ins_refine_the_file_in_the_order_of_their_names);
-        add("/config-files/a-drop-in-in-error-makes-the-whole-rule-one",
-            test_a_drop_in_in_error_makes_the_whole_rule_one);
-        add("/config-files/what-is-no-file-is-refused", test_what_is_no_file_is_refused);
-        add("/config-files/a-file-that-others-can-write-is-refused",
-            test_a_file_that_others_can_write_is_refused);
-        add("/config-files/a-link-to-a-regular-file-is-followed",
-            test_a_link_to_a_regular_file_is_followed);
-        add("/config-files/a-huge-file-is-refused", test_a_huge_file_is_refused);
-        add("/config-files/a-bad-file-keeps-its-last-good-content",
-            test_a_bad_file_keeps_its_last_good_content);
-        add("/config-files/a-bad-drop-in-keeps-the-last-good-content",
-            test_a_bad_drop_in_keeps_the_last_good_content);
-        add("/config-files/a-file-that-is-gone-or-masked-is-not-kept",
-            test_a_file_that_is_gone_or_masked_is_not_kept);
-        add("/config-files/a-directory-that-cannot-be-read-releases-nothing",
-            test_a_directory_that_cannot_be_read_releases_nothing);
-        add("/config-files/a-name-that-is-no-text-is-an-error",
-            test_a_name_that_is_no_text_is_an_error);
-        add("/config-files/settings-come-from-the-file-and-its-drop-ins",
-            test_settings_come_from_the_file_and_its_drop_ins);
-        add("/config-files/a-masked-settings-file-hides-the-lower-one",
-            test_a_masked_settings_file_hides_the_lower_one);
-        add("/config-files/settings-in-error-stay-as-they-were",
-            test_settings_in_error_stay_as_they_were);
-        add("/config-files/the-kernel-command-line-switches-off",
-            test_the_kernel_command_line_switches_off);
-        add("/config-files/the-kernel-command-line-leaves-files-out",
-            test_the_kernel_command_line_leaves_files_out);
-        add("/config-files/more-files-than-the-limit-are-refused-not-forgotten",
-            test_more_files_than_the_limit_are_refused_not_forgotten);
-        add("/config-files/check-reads-only-the-files-given",
-            test_check_reads_only_the_files_given);
+        ADD(no_directories_mean_no_rules);
+        ADD(the_highest_directory_wins_and_names_sort);
+        ADD(an_empty_file_or_a_null_link_masks);
+        ADD(other_names_are_ignored);
+        ADD(drop_ins_refine_the_file_in_the_order_of_their_names);
+        ADD(a_drop_in_in_error_makes_the_whole_rule_one);
+        ADD(what_is_no_file_is_refused);
+        ADD(a_file_that_others_can_write_is_refused);
+        ADD(a_link_to_a_regular_file_is_followed);
+        ADD(a_huge_file_is_refused);
+        ADD(a_bad_file_keeps_its_last_good_content);
+        ADD(a_bad_drop_in_keeps_the_last_good_content);
+        ADD(a_file_that_is_gone_or_masked_is_not_kept);
+        ADD(a_directory_that_cannot_be_read_releases_nothing);
+        ADD(a_name_that_is_no_text_is_an_error);
+        ADD(settings_come_from_the_file_and_its_drop_ins);
+        ADD(a_masked_settings_file_hides_the_lower_one);
+        ADD(settings_in_error_stay_as_they_were);
+        ADD(the_kernel_command_line_switches_off);
+        ADD(the_kernel_command_line_leaves_files_out);
+        ADD(a_directory_with_too_many_files_is_refused_whole);
+        ADD(check_reads_only_the_files_given);
         return g_test_run();
 }

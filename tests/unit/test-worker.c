@@ -210,29 +210,25 @@ static void test_node_access(void)
 
 static void test_frames(void)
 {
-        WorkerRequest q = request(WORKER_BIND, "igb");
-        WorkerReply p = { .version = WORKER_PROTOCOL_VERSION };
+        const WorkerReply good = { .version = WORKER_PROTOCOL_VERSION };
+        const WorkerRequest bind = request(WORKER_BIND, "igb");
+        WorkerRequest bad[4] = { bind, bind, bind, bind };
+        WorkerReply worse[2] = { good, good };
 
-        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, 0);
-        g_assert_cmpint(worker_request_check(&q, sizeof(q) - 1), ==, -EBADMSG);
-        q.verb = _WORKER_VERB_MAX;
-        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, -EBADMSG);
-        q = request(WORKER_BIND, "igb");
-        q.address.device = 32;
-        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, -EBADMSG);
-        q = request(WORKER_BIND, "igb");
-        memset(q.argument, 'a', sizeof(q.argument));
-        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, -EBADMSG);
-        q = request(WORKER_BIND, "igb");
-        q.version++;
-        g_assert_cmpint(worker_request_check(&q, sizeof(q)), ==, -EBADMSG);
-        g_assert_cmpint(worker_reply_check(&p, sizeof(p)), ==, 0);
-        g_assert_cmpint(worker_reply_check(&p, sizeof(p) + 1), ==, -EBADMSG);
-        p.error = -1;
-        g_assert_cmpint(worker_reply_check(&p, sizeof(p)), ==, -EBADMSG);
-        p.error = 0;
-        memset(p.text, 'a', sizeof(p.text));
-        g_assert_cmpint(worker_reply_check(&p, sizeof(p)), ==, -EBADMSG);
+        g_assert_cmpint(worker_request_check(&bind, sizeof(bind)), ==, 0);
+        g_assert_cmpint(worker_request_check(&bind, sizeof(bind) - 1), ==, -EBADMSG);
+        bad[0].verb = _WORKER_VERB_MAX;
+        bad[1].address.device = 32;
+        bad[2].version++;
+        memset(bad[3].argument, 'a', sizeof(bad[3].argument));
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                g_assert_cmpint(worker_request_check(&bad[i], sizeof(bad[i])), ==, -EBADMSG);
+        g_assert_cmpint(worker_reply_check(&good, sizeof(good)), ==, 0);
+        g_assert_cmpint(worker_reply_check(&good, sizeof(good) + 1), ==, -EBADMSG);
+        worse[0].error = -1;
+        memset(worse[1].text, 'a', sizeof(worse[1].text));
+        for (size_t i = 0; i < ELEMENTSOF(worse); i++)
+                g_assert_cmpint(worker_reply_check(&worse[i], sizeof(worse[i])), ==, -EBADMSG);
 }
 
 typedef struct Service {
@@ -296,23 +292,22 @@ static void test_nonsense_ends_the_service(void)
         g_assert_cmpint(talk(frame, sizeof(frame), 1, &answers), ==, -EBADMSG);
 }
 
+#define TEST(name) g_test_add_func("/worker/" #name, test_##name)
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
-        g_test_add_func("/worker/override", test_override);
-        g_test_add_func("/worker/bad-names-are-refused", test_bad_names_are_refused);
-        g_test_add_func("/worker/modules-are-for-the-host-only",
-                        test_modules_are_for_the_host_only);
-        g_test_add_func("/worker/gone-device", test_gone_device);
-        g_test_add_func("/worker/unbind", test_unbind);
-        g_test_add_func("/worker/bind", test_bind);
-        g_test_add_func("/worker/bind-waits-for-a-driver-that-attaches",
-                        test_bind_waits_for_a_driver_that_attaches);
-        g_test_add_func("/worker/probe-tells-the-driver", test_probe_tells_the_driver);
-        g_test_add_func("/worker/node-access", test_node_access);
-        g_test_add_func("/worker/frames", test_frames);
-        g_test_add_func("/worker/serves-until-the-socket-closes",
-                        test_serves_until_the_socket_closes);
-        g_test_add_func("/worker/nonsense-ends-the-service", test_nonsense_ends_the_service);
+        TEST(override);
+        TEST(bad_names_are_refused);
+        TEST(modules_are_for_the_host_only);
+        TEST(gone_device);
+        TEST(unbind);
+        TEST(bind);
+        TEST(bind_waits_for_a_driver_that_attaches);
+        TEST(probe_tells_the_driver);
+        TEST(node_access);
+        TEST(frames);
+        TEST(serves_until_the_socket_closes);
+        TEST(nonsense_ends_the_service);
         return g_test_run();
 }

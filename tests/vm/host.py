@@ -65,11 +65,14 @@ class Host:
         return self.sh(f"basename $(readlink {DEVICES}/{address}/iommu_group)").out.strip()
 
     def mark_journal(self):
-        self.cursor = self.sh("journalctl -q -n 0 --show-cursor | sed -n 's/^-- cursor: //p'").out.strip()
+        self.cursor = self.sh("echo mark | systemd-cat -t vm-mark; journalctl --sync; journalctl -q "
+                              "-t vm-mark -n 1 --show-cursor | sed -n 's/^-- cursor: //p'").out.strip()
 
     def journal(self, options="-o cat", unit="vfiod"):
         """What a unit has logged since the mark."""
-        return self.sh(f"journalctl -q -u {unit} --after-cursor='{self.cursor}' {options}").out
+        # --after-cursor with a unit leaves out the unit's first entry in systemd 252.
+        return self.sh("journalctl --sync; "
+                       f"journalctl -q -u {unit} --cursor='{self.cursor}' {options}").out
 
     # Expecting
 

@@ -131,7 +131,7 @@ def install_project(build_dir, tree):
         raise ImageError(f"{build_dir} is not a configured build directory")
     staging = tree.with_name(tree.name + "-install")
     shutil.rmtree(staging, ignore_errors=True)
-    command("meson", "install", "-C", build_dir, "--quiet",
+    command("meson", "install", "-C", build_dir, "--quiet", "--no-rebuild",
             env={**os.environ, "DESTDIR": str(staging)})
     if not (staging / "usr/bin/vfioctl").exists():
         raise ImageError(f"{build_dir} is not configured with --prefix=/usr")

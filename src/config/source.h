@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Reads one rule (a device file and its drop-ins), or one file of settings. What is wrong becomes
+ * diagnostics; negative errno only for out of memory and the like.
+ */
+
+#include "model/config.h"
+
+typedef struct Source {
+        Config *config; /* gets diagnostics and settings */
+        int rootfd;     /* where users and groups are looked up */
+        const char *path;
+        unsigned n_errors, n_warnings;
+        bool masked; /* the last file read is empty or a link to /dev/null */
+        Rule *rule;  /* NULL: settings are read */
+        DaemonSettings settings;
+} Source;
+
+/* `path` is that of the device file, for messages. */
+_must_check_ int source_init_rule(Source *source, Config *config, int rootfd, const char *name,
+                                  const char *path);
+_must_check_ int source_init_settings(Source *source, Config *config, const DaemonSettings *from);
+void source_done(Source *source);
+
+/* `path` is for messages. */
+_must_check_ int source_read_text(Source *source, const char *path, const char *text, size_t size);
+
+/* Reads a regular file that nobody else can write. `shown` is its path in messages. */
+_must_check_ int source_read_file(Source *source, int dirfd, const char *path, const char *shown);
+
+/* Looks at the whole. NULL in `ret` if anything was in error. */
+_must_check_ int source_finish_rule(Source *source, Rule **ret);
+
+/* Puts the settings into force, unless anything was in error. */
+void source_finish_settings(Source *source);
+
+_must_check_ int source_report(Source *source, unsigned line, unsigned column, bool error,
+                               const char *format, ...) _printf_(5, 6);
+
+/* keys.c: the assignments of one text, which is changed. */
+_must_check_ int source_read_keys(Source *source, char *text);
