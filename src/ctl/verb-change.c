@@ -7,7 +7,6 @@
 #include "ctl/json.h"
 #include "ctl/print.h"
 #include "ctl/source.h"
-#include "model/reason.h"
 
 /* The flags, and the options { "accept": [ … ] } or { }. */
 static int append_options(const Ctl *c, sd_bus_message *m)
@@ -36,53 +35,24 @@ static int append_options(const Ctl *c, sd_bus_message *m)
         return r;
 }
 
-/* What became of a device: on stdout if it is as asked, else on stderr with an exit status. */
-static int print_outcome(const Ctl *c, json_object *device)
-{
-        const char *id = json_text(device, "reason");
-        _cleanup_free_ char *text = device_text(device);
-        int reason;
-
-        if (id) {
-                reason = reason_from_string(id);
-                return fail(reason < 0 ? STATUS_FAILED : reason_row(reason)->exit_status, "%s",
-                            text);
-        }
-        if (c->json == JSON_OFF)
-                print_safe(stdout, "%s\n", text);
-        return 0;
-}
-
-/* After bind and release the devices of the results, after apply all that are declared and there.
+/*
+ * What the daemon answered is what became of the devices. A later look could show the work of
+ * somebody else already.
  */
-static bool concerns(json_object *results, json_object *device)
+static void print_results(const Ctl *c, json_object *results)
 {
-        const char *state = json_word(device, "state");
-
         for (size_t i = 0; i < json_count(results); i++)
-                if (streq(json_word(json_at(results, i), "device"), json_word(device, "address")))
-                        return true;
-        return json_count(results) == 0 && !streq(state, "unmanaged") && !streq(state, "absent");
-}
+                json_add_text(json_at(results, i), "address",
+                              json_word(json_at(results, i), "device"));
+        if (print_json(c, results))
+                return;
+        if (json_count(results) == 0)
+                puts("Nothing to do: every declared device is as declared.");
+        for (size_t i = 0; i < json_count(results); i++) {
+                _cleanup_free_ char *text = device_text(json_at(results, i));
 
-static int print_results(Ctl *c, json_object *results)
-{
-        _cleanup_json_ json_object *devices = NULL, *list = json_new_list();
-        int status = 0, r;
-
-        r = source_devices(c, NULL, SELECT_ALL, &devices);
-        if (r != 0)
-                return r;
-        for (size_t i = 0; i < json_count(devices); i++)
-                if (concerns(results, json_at(devices, i)))
-                        json_append(list, json_object_get(json_at(devices, i)));
-        if (!print_json(c, list) && json_count(list) == 0)
-                puts("Nothing to do: no device is declared.");
-        for (size_t i = 0; i < json_count(list); i++) {
-                r = print_outcome(c, json_at(list, i));
-                status = status ?: r;
+                print_safe(stdout, "%s\n", text);
         }
-        return status;
 }
 
 /* With --no-wait: the number of the job, the last part of its path. */
@@ -150,7 +120,7 @@ static int change(Ctl *c, const char *member, char **words, const char *driver)
         else if (c->given & OPTION_NO_WAIT)
                 print_job(c, strempty(json_object_get_string(json_at(reply, 0))));
         else
-                return print_results(c, json_at(reply, 1));
+                print_results(c, json_at(reply, 1));
         return 0;
 }
 

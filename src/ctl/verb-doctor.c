@@ -70,7 +70,7 @@ static void check_platform(json_object *list, const Platform *p)
                   "take allow_unsafe_interrupts=1 from modprobe.d if the host has interrupt "
                   "remapping" },
                 { "interrupt-remapping", p->interrupt_remapping == ANSWER_YES, OK,
-                  "devices are confined", NULL },
+                  "the interrupts of devices are remapped", NULL },
                 { "interrupt-remapping", p->interrupt_remapping == ANSWER_NO, FAIL,
                   "none: programs cannot use the devices after they are bound",
                   "switch interrupt remapping (x2APIC, VT-d) on in the firmware and take "

@@ -242,6 +242,8 @@ int manager_look(Manager *m)
         m->plan = TAKE_PTR(plan);
         m->status = status;
 
+        m->origins_dirty =
+                origin_table_prune(&m->origins, m->inventory, m->config) || m->origins_dirty;
         observe(m);
         manager_start_work(m);
         r = refresh_status(m);

@@ -306,10 +306,13 @@ int describe_explanation(const Snapshot *s, const PciAddress *address, field_han
         _cleanup_strv_ char **members = NULL;
         _cleanup_free_ char *fact = fact_of(d);
         Writer w = { f, userdata, 0 };
+        char node[40] = "";
         int r;
 
         if (!status)
                 return -ENOENT;
+        if (d)
+                node_path(d, node, sizeof(node));
         if (!fact)
                 return -ENOMEM;
         for (size_t i = 0; g && i < g->n_members; i++) {
@@ -325,6 +328,7 @@ int describe_explanation(const Snapshot *s, const PciAddress *address, field_han
         put_string(&w, "Driver", d ? d->driver : "");
         put_int(&w, "Group", d ? d->group : -1);
         put_strv(&w, "GroupMembers", members);
+        put_string(&w, "VFIONode", node);
         put_bool(&w, "Requested", t && t->requested);
         put_bool(&w, "Implied", t && t->implied);
         return w.r;

@@ -49,7 +49,7 @@ _must_check_ int describe_step(const Unit *u, const Step *step, field_handler_t 
 _must_check_ int describe_refusal(const Unit *u, const Refusal *refusal, field_handler_t f,
                                   void *userdata);
 
-/* Device, State, Reason, Sentence, Fact, Remedy, Rule, Target, Driver, Group, GroupMembers. */
+/* Device, State, Reason, Sentence, Fact, Remedy, Rule, Target, Driver, Group, GroupMembers, … */
 _must_check_ int describe_explanation(const Snapshot *s, const PciAddress *address,
                                       field_handler_t f, void *userdata);
 

@@ -3,6 +3,23 @@
 #include "model/desired.h"
 #include "model/match.h"
 
+bool origin_table_prune(OriginTable *t, const Inventory *inv, const Config *config)
+{
+        bool pruned = false;
+
+        for (size_t i = t->n_origins; i > 0; i--) {
+                const Origin *o = &t->origins[i - 1];
+
+                if (inventory_find(inv, &o->address) ||
+                    (o->rule &&
+                     (config_find_rule(config, o->rule) || strv_contains(config->broken, o->rule))))
+                        continue;
+                origin_table_remove(t, &o->address);
+                pruned = true;
+        }
+        return pruned;
+}
+
 bool driver_name_is_vfio(const char *name)
 {
         return endswith(name, "vfio-pci") || endswith(name, "vfio_pci");

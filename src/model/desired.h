@@ -52,6 +52,12 @@ typedef struct DriverChoice {
 
 void driver_choices_free(DriverChoice *choices, size_t n);
 
+/*
+ * Forgets what was taken from cards that are gone and that no file names any more: the override
+ * went with the card. Whether anything was forgotten.
+ */
+bool origin_table_prune(OriginTable *t, const Inventory *inv, const Config *config);
+
 /* vfio-pci and its variants, by the names that they have in the kernel. */
 bool driver_name_is_vfio(const char *name);
 

@@ -327,7 +327,7 @@ static int check_unit(Unit *u, const Inventory *inv, const Move *moves, size_t n
                                                 &moves[i].device->address, NULL);
                         else if (device_is_system(moves[i].device) && moves[i].target->matched)
                                 r = unit_refuse(u, REASON_BRIDGE, &moves[i].device->address, NULL);
-                return r < 0 ? r : check_drivers(u, moves, n);
+                return r < 0 || u->n_refusals > 0 ? r : check_drivers(u, moves, n);
         }
         if (!taken)
                 return 0;
@@ -337,8 +337,10 @@ static int check_unit(Unit *u, const Inventory *inv, const Move *moves, size_t n
                 return r;
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = check_member(u, moves, n, &moves[i]);
-        if (r >= 0)
-                r = check_bridges(u, inv);
+        /* These only follow from what was refused already. */
+        if (r < 0 || u->n_refusals > 0)
+                return r;
+        r = check_bridges(u, inv);
         return r < 0 ? r : check_drivers(u, moves, n);
 }
 

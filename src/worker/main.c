@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -64,6 +65,9 @@ static int run(void)
         /* Commands of modprobe.d must not have it. */
         if (fcntl(WORKER_FD, F_SETFD, FD_CLOEXEC) < 0)
                 return -errno;
+        /* Signals to the whole unit are for the daemon; a worker ends with its socket. */
+        (void)signal(SIGHUP, SIG_IGN);
+        (void)signal(SIGINT, SIG_IGN);
         r = sysroot_open(arg_root, &root);
         if (r < 0)
                 return r;

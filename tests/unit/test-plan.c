@@ -272,6 +272,27 @@ static void test_bridges_are_never_taken(void)
         g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
         g_assert_cmpint(world_status(&w, "00:00.0").reason, ==, REASON_BRIDGE);
         g_assert_cmpint(world_status(&w, "04:00.0").reason, ==, REASON_BRIDGE);
+        for (size_t i = 0; i < w.plan->n_units; i++)
+                g_assert_cmpuint(w.plan->units[i].n_refusals, ==, 1);
+        world_done(&w);
+}
+
+static void test_what_was_taken_from_a_card_that_is_gone_is_forgotten(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        w.origins.origins[0].rule = strdup("00-rule.conf");
+        w.host.n--;
+        world_plan(&w);
+        g_assert_false(origin_table_prune(&w.origins, w.inv, w.config));
+        config_free(w.config);
+        w.config = config_new();
+        g_assert_true(origin_table_prune(&w.origins, w.inv, w.config));
+        g_assert_cmpuint(w.origins.n_origins, ==, 0);
         world_done(&w);
 }
 
@@ -614,6 +635,7 @@ int main(int argc, char *argv[])
         TEST(expect_counts);
         TEST(without_iommu_nothing_is_taken);
         TEST(bridges_are_never_taken);
+        TEST(what_was_taken_from_a_card_that_is_gone_is_forgotten);
         TEST(host_driver_in_a_vfio_group_is_refused);
         TEST(boot_display_needs_acceptance);
         TEST(none_takes_the_driver_away);

@@ -11,9 +11,14 @@ import subprocess
 HERE = pathlib.Path(__file__).resolve().parent
 KERNELS = {"6.12": "trixie", "6.1": "bookworm"}  # the suites that have them
 PACKAGES = """
-    systemd-sysv dbus polkitd udev kmod initramfs-tools zstd pciutils qemu-utils
+    systemd-sysv dbus polkitd udev kmod linux-image-amd64 initramfs-tools zstd pciutils qemu-utils
     e2fsprogs libsmartcols1 libjson-c5 libnl-route-3-200 libkmod2
 """.split()
+PREFERENCES = """\
+Package: linux-image-*
+Pin: release n={}*
+Pin-Priority: 990
+"""
 EXCLUDED = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"]
 PROGRAMS = {  # installed in /usr/local/bin of the guest
     "vm-agent": HERE / "agent.c",
@@ -94,9 +99,7 @@ def apt_sources(suites):
 def base_tree(kernel, cache):
     """The directory with the Debian tree around a kernel, made if the cache has none."""
     suite = guest_suite(kernel)
-    linux = "linux-image-amd64"
-    packages = [*PACKAGES, linux if suite == KERNELS[kernel] else f"{linux}/{KERNELS[kernel]}"]
-    content = "\n".join([suite, *packages, *EXCLUDED, CUSTOMISE])
+    content = "\n".join([suite, *PACKAGES, *EXCLUDED, CUSTOMISE, PREFERENCES])
     tree = cache / f"base-{kernel}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     if tree.exists():
         return tree
@@ -108,7 +111,9 @@ def base_tree(kernel, cache):
     command("mmdebstrap", "--mode=root", "--variant=minbase",
             "--aptopt=APT::Install-Recommends \"false\"",
             *[f"--dpkgopt=path-exclude={path}" for path in EXCLUDED],
-            f"--include={','.join(packages)}", suite, work,
+            f"--setup-hook=echo '{PREFERENCES.format(KERNELS[kernel])}' > "
+            "\"$1/etc/apt/preferences.d/kernel\"",
+            f"--include={','.join(PACKAGES)}", suite, work,
             *apt_sources(sorted({suite, KERNELS[kernel]})))
     command("sh", "-c", CUSTOMISE, cwd=work)
     work.rename(tree)
