@@ -12,31 +12,24 @@
 #include <stdio.h>
 
 /* Details are for rules to compare and for people to read: printable ASCII only. */
-static int add_detail(char ***details, const char *key, const char *value)
+_printf_(3, 4) static int add_detail(char ***details, const char *key, const char *format, ...)
 {
-        _cleanup_free_ char *copy = strdup(strempty(value));
+        _cleanup_free_ char *value = NULL;
+        va_list ap;
         int r;
 
-        if (!copy)
+        va_start(ap, format);
+        r = vasprintf(&value, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                value = NULL;
                 return -ENOMEM;
-        for (char *p = copy; *p; p++)
+        }
+        for (char *p = value; *p; p++)
                 if (*p < ' ' || *p > '~')
                         *p = '?';
         r = strv_extend(details, key);
-        if (r < 0)
-                return r;
-        return strv_extend(details, copy);
-}
-
-_printf_(3, 4) static int add_detailf(char ***details, const char *key, const char *format, ...)
-{
-        char text[64];
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        return add_detail(details, key, text);
+        return r < 0 ? r : strv_extend(details, value);
 }
 
 static char *group_members(const Group *g)
@@ -82,82 +75,47 @@ static char *hazard_names(HazardSet set)
         return strv_join(names, " ");
 }
 
-static int add_identity(char ***details, const Device *d)
-{
-        int r;
-
-        r = add_detailf(details, "device", VFIOD_DEVICE_ID_PREFIX "%s",
-                        PCI_ADDRESS_STR(&d->address));
-        if (r >= 0)
-                r = add_detail(details, "address", PCI_ADDRESS_STR(&d->address));
-        if (r >= 0)
-                r = add_detailf(details, "vendor_id", "%04x", d->vendor);
-        if (r >= 0)
-                r = add_detailf(details, "device_id", "%04x", d->device);
-        if (r >= 0)
-                r = add_detailf(details, "class", "%06x", d->class);
-        return r;
-}
-
 static int make_details(const Snapshot *s, const Operation *op, const Device *d, char ***ret)
 {
         _cleanup_free_ char *members = group_members(inventory_group(s->inventory, d->group));
         _cleanup_free_ char *hazards = hazard_names(op->accept);
-        _cleanup_strv_ char **details = NULL;
-        int r;
+        _cleanup_strv_ char **l = NULL;
+        const char *address = PCI_ADDRESS_STR(&d->address);
+        char group[16] = "";
 
-        if (!members || !hazards)
+        if (d->group >= 0)
+                snprintf(group, sizeof(group), "%d", d->group);
+        if (!members || !hazards ||
+            add_detail(&l, "device", VFIOD_DEVICE_ID_PREFIX "%s", address) < 0 ||
+            add_detail(&l, "address", "%s", address) < 0 ||
+            add_detail(&l, "vendor_id", "%04x", d->vendor) < 0 ||
+            add_detail(&l, "device_id", "%04x", d->device) < 0 ||
+            add_detail(&l, "class", "%06x", d->class) < 0 ||
+            add_detail(&l, "group", "%s", group) < 0 ||
+            add_detail(&l, "group_members", "%s", members) < 0 ||
+            add_detail(&l, "driver_from", "%s", strempty(d->driver)) < 0 ||
+            add_detail(&l, "driver_to", "%s", strempty(driver_to(s, op, d))) < 0 ||
+            add_detail(&l, "hazards", "%s", hazards) < 0)
                 return -ENOMEM;
-        r = add_identity(&details, d);
-        if (r >= 0 && d->group >= 0)
-                r = add_detailf(&details, "group", "%d", d->group);
-        else if (r >= 0)
-                r = add_detail(&details, "group", "");
-        if (r >= 0)
-                r = add_detail(&details, "group_members", members);
-        if (r >= 0)
-                r = add_detail(&details, "driver_from", d->driver);
-        if (r >= 0)
-                r = add_detail(&details, "driver_to", driver_to(s, op, d));
-        if (r >= 0)
-                r = add_detail(&details, "hazards", hazards);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(details);
-        return 0;
-}
-
-static int add_check(CheckList *checks, const char *action, char *const *details)
-{
-        _cleanup_strv_ char **copy = NULL;
-        int r;
-
-        r = strv_copy(details, &copy);
-        if (r < 0)
-                return r;
-        r = check_list_add(checks, action, copy);
-        if (r < 0)
-                return r;
-        TAKE_PTR(copy);
+        *ret = TAKE_PTR(l);
         return 0;
 }
 
 static int add_unit_checks(const Snapshot *s, const Operation *op, const Device *d,
                            CheckList *checks)
 {
+        bool release = op->kind == OPERATION_RELEASE;
         _cleanup_strv_ char **details = NULL;
         int r;
 
         r = make_details(s, op, d, &details);
-        if (r < 0)
-                return r;
-        r = add_check(checks,
-                      op->kind == OPERATION_RELEASE ? POLKIT_ACTION_RELEASE : POLKIT_ACTION_BIND,
-                      details);
+        if (r >= 0)
+                r = check_list_add(checks, release ? POLKIT_ACTION_RELEASE : POLKIT_ACTION_BIND,
+                                   details);
         if (r >= 0 && op->accept)
-                r = add_check(checks, POLKIT_ACTION_ACCEPT_HAZARD, details);
+                r = check_list_add(checks, POLKIT_ACTION_ACCEPT_HAZARD, details);
         if (r >= 0 && op->persist)
-                r = add_check(checks, POLKIT_ACTION_CONFIGURE, details);
+                r = check_list_add(checks, POLKIT_ACTION_CONFIGURE, details);
         return r;
 }
 

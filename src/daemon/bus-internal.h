@@ -2,19 +2,22 @@
 #pragma once
 
 /*
- * What the files of the bus side share: the context, the table of methods, the interfaces.
+ * What the files of the bus side share: the context, the table of methods, readers and writers.
  *
- * Every method stands in one list below, from which come its entry in the vtable, its row in the
- * table and its place in an enum. READ(interface, Member, …, handler) is open to all.
- * WRITE(interface, Member, …, handler, derive) runs only after polkit_authorize() has allowed all
- * checks that `derive` finds in the message. There is no third way to make a method.
+ * Every method stands in one list below, from which come its entry in the vtable and its row in
+ * the table. READ(interface, Member, …, handler) is open to all. WRITE(interface, Member, …,
+ * handler, derive) runs only after polkit_authorize() has allowed all checks that `derive` finds
+ * in the message. There is no third way to make a method.
  */
 
-#include <systemd/sd-bus.h>
-
-#include "daemon/bus-util.h"
 #include "daemon/bus.h"
 #include "daemon/polkit.h"
+
+enum {
+        BUS_DEVICES_MAX = 4096,  /* words in one call */
+        BUS_WORD_MAX = 255,      /* bytes of one */
+        BUS_OBJECTS_MAX = 25000, /* in one answer; the system bus cuts at 32 MiB */
+};
 
 #define NO_ARGS ""
 
@@ -30,14 +33,15 @@
         WRITE(MANAGER, Bind, "assta{sv}",                                                        \
               SD_BUS_PARAM(devices) SD_BUS_PARAM(driver) SD_BUS_PARAM(flags)                     \
                       SD_BUS_PARAM(options),                                                     \
-              "oaa{sv}", SD_BUS_PARAM(job) SD_BUS_PARAM(results), method_bind, derive_bind)      \
+              "oaa{sv}", SD_BUS_PARAM(job) SD_BUS_PARAM(results), method_operation,              \
+              derive_operation)                                                                  \
         WRITE(MANAGER, Release, "asta{sv}",                                                      \
               SD_BUS_PARAM(devices) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "oaa{sv}",        \
-              SD_BUS_PARAM(job) SD_BUS_PARAM(results), method_release, derive_release)           \
+              SD_BUS_PARAM(job) SD_BUS_PARAM(results), method_operation, derive_operation)       \
         READ(MANAGER, Plan, "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "aa{sv}",       \
              SD_BUS_PARAM(steps), method_plan)                                                   \
         WRITE(MANAGER, Apply, "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "oaa{sv}",    \
-              SD_BUS_PARAM(job) SD_BUS_PARAM(results), method_apply, derive_apply)               \
+              SD_BUS_PARAM(job) SD_BUS_PARAM(results), method_operation, derive_operation)       \
         WRITE(MANAGER, Reload, "t", SD_BUS_PARAM(flags), "aa{sv}", SD_BUS_PARAM(diagnostics),    \
               method_reload, derive_reload)                                                      \
         READ(MANAGER, Explain, "s", SD_BUS_PARAM(device), "a{sv}", SD_BUS_PARAM(explanation),    \
@@ -46,22 +50,10 @@
 #define JOB_METHODS(READ, WRITE) \
         WRITE(JOB, Cancel, "", NO_ARGS, "", NO_ARGS, method_cancel, derive_cancel)
 
-#define METHOD_ID(interface, member) METHOD_##interface##_##member
-
-typedef enum MethodId {
-#define READ(interface, member, in, in_names, out, out_names, run) METHOD_ID(interface, member),
-#define WRITE(interface, member, in, in_names, out, out_names, run, derive) \
-        METHOD_ID(interface, member),
-        MANAGER_METHODS(READ, WRITE) JOB_METHODS(READ, WRITE)
-#undef READ
-#undef WRITE
-                _METHOD_MAX,
-} MethodId;
-
 /* The entries of a vtable, made from a list of methods. */
-#define VTABLE_READ(interface, member, in, in_names, out, out_names, run) \
-        SD_BUS_METHOD_WITH_NAMES(#member, in, in_names, out, out_names,   \
-                                 bus_call_##interface##_##member, SD_BUS_VTABLE_UNPRIVILEGED),
+#define VTABLE_READ(interface, member, in, in_names, out, out_names, run)                    \
+        SD_BUS_METHOD_WITH_NAMES(#member, in, in_names, out, out_names, bus_dispatch_method, \
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
 #define VTABLE_WRITE(interface, member, in, in_names, out, out_names, run, derive) \
         VTABLE_READ(interface, member, in, in_names, out, out_names, run)
 
@@ -89,27 +81,20 @@ typedef struct Limiter {
  */
 bool limiter_take(Limiter *l, const char *sender, unsigned cost, uint64_t now);
 
-/*
- * The fields of the object that properties were last asked of. GetAll and GetManagedObjects
- * call a getter per property: for them each object is described once only. It serves only within
- * the dispatch of one such message, in which nothing can change.
- */
-typedef struct FieldCache {
-        bool enabled; /* the message now dispatched only reads */
-        char *path;
-        Field fields[64];
-        size_t offsets[64]; /* of a field's first text */
+/* The fields of one object, kept. */
+typedef struct Description {
+        Field fields[64]; /* own their strings */
         size_t n_fields;
-        char *texts;
-        size_t n_texts, n_allocated;
-} FieldCache;
+} Description;
+
+void description_done(Description *d);
 
 typedef struct Bus {
-        sd_bus *bus; /* weak: the context lives as long as its filter's slot */
         Manager *manager;
         Polkit *polkit;
         Limiter limiter;
-        FieldCache cache;
+        /* The object that sd-bus looked up last: it does so each time before it calls getters. */
+        Description found;
         sd_event_source *exit;
 } Bus;
 
@@ -124,15 +109,18 @@ typedef int (*method_derive_t)(Bus *b, sd_bus_message *m, CheckList *checks, sd_
 
 typedef struct MethodRow {
         const char *interface;
-        const char *member;
+        const char *member; /* no two methods share a name */
         method_run_t run;
         method_derive_t derive; /* NULL: open to all */
 } MethodRow;
 
-extern const MethodRow bus_method_rows[_METHOD_MAX];
+/* Ends with a row of NULL. */
+extern const MethodRow bus_method_rows[];
 
-#define READ(interface, member, in, in_names, out, out_names, run)                               \
-        int bus_call_##interface##_##member(sd_bus_message *m, void *userdata, sd_bus_error *e); \
+/* The handler of every method: finds its row and obeys it. */
+int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+#define READ(interface, member, in, in_names, out, out_names, run) \
         int run(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error);
 #define WRITE(interface, member, in, in_names, out, out_names, run, derive) \
         READ(interface, member, in, in_names, out, out_names, run)          \
@@ -141,6 +129,11 @@ MANAGER_METHODS(READ, WRITE)
 JOB_METHODS(READ, WRITE)
 #undef READ
 #undef WRITE
+
+#define CONSTANT(name, signature) \
+        SD_BUS_PROPERTY(name, signature, property_get, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define CHANGING(name, signature) \
+        SD_BUS_PROPERTY(name, signature, property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 
 extern const sd_bus_vtable bus_manager_vtable[];
 extern const sd_bus_vtable bus_device_vtable[];
@@ -151,37 +144,80 @@ extern const sd_bus_vtable bus_log_control_vtable[];
 #define LOG_CONTROL_PATH "/org/freedesktop/LogControl1"
 #define LOG_CONTROL_INTERFACE "org.freedesktop.LogControl1"
 
-/* Finders answer with the Bus itself: handlers and getters look the object up by its path. */
-int bus_device_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+/*
+ * Finders and enumerators of devices and groups, and of jobs. A finder answers with the Bus
+ * itself: handlers look the object up by its path.
+ */
+int bus_object_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
                     void **ret_found, sd_bus_error *error);
-int bus_group_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                   void **ret_found, sd_bus_error *error);
-int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                 void **ret_found, sd_bus_error *error);
 int bus_device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                          sd_bus_error *error);
 int bus_group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                         sd_bus_error *error);
+int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                 void **ret_found, sd_bus_error *error);
 int bus_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                       sd_bus_error *error);
 
-/* Describes the object at a path; negative errno if it is not there. */
-typedef int (*describe_path_t)(const Snapshot *s, const char *path, field_handler_t f,
-                               void *userdata);
+/* InterfacesRemoved of an object with this one interface of ours. */
+void bus_emit_removed(sd_bus *bus, const char *path, const char *interface);
 
-/* Appends the field `property` of an object to `reply`. */
-_must_check_ int bus_append_property(Bus *b, const char *path, const char *property,
-                                     describe_path_t describe, sd_bus_message *reply);
-void field_cache_done(FieldCache *c);
+/* The manager's bus; NULL if there is none to send to. */
+sd_bus *bus_get_ready(const Manager *m);
+
+/* Newly allocated. The readers answer -EINVAL for any path that the makers do not make. */
+_must_check_ int bus_device_path(const PciAddress *a, char **ret);
+_must_check_ int bus_device_from_path(const char *path, PciAddress *ret);
+_must_check_ int bus_number_path(const char *prefix, uint64_t number, char **ret);
+_must_check_ int bus_number_from_path(const char *prefix, const char *path, uint64_t *ret);
+
+/* The value alone, as in a property. */
+_must_check_ int bus_append_value(sd_bus_message *m, const Field *f);
+
+/* A field_handler_t whose userdata is an sd_bus_message: one entry of an a{sv}. */
+_must_check_ int bus_append_field(const Field *f, void *userdata);
+_must_check_ int bus_open_dict(sd_bus_message *m);
+
+/* Addresses as an `as`. */
+_must_check_ int bus_append_addresses(sd_bus_message *m, const PciAddress *addresses, size_t n);
+
+/* One key that a method's a{sv} may have: the field's name and type, then its value. */
+typedef struct BusOption {
+        Field field; /* STRING (weak: lives as long as the message), INT or STRV (owned) */
+        bool given;
+} BusOption;
+
+void bus_options_done(BusOption *options, size_t n);
+
+/* InvalidArgs on unknown and repeated keys, wrong types and values past the limits. */
+_must_check_ int bus_read_options(sd_bus_message *m, BusOption *options, size_t n,
+                                  sd_bus_error *error);
+
+/* InvalidArgs on any bit that is not in `known`. */
+_must_check_ int bus_read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret,
+                                sd_bus_error *error);
+
+/* An array of device words to the addresses of devices, sorted, each once. */
+_must_check_ int bus_read_devices(sd_bus_message *m, const Inventory *inv, PciAddress **ret,
+                                  size_t *ret_n, sd_bus_error *error);
+
+/* One device or declared place: an address in either form, with or without "pci:". */
+_must_check_ int bus_read_device(sd_bus_message *m, const Snapshot *s, PciAddress *ret,
+                                 sd_bus_error *error);
+
+bool field_equal(const Field *a, const Field *b);
+
+/* Whether `a` is among sorted addresses. */
+bool addresses_contain(const PciAddress *addresses, size_t n, const PciAddress *a);
 
 /* Answers a waiting caller of a job that is over. */
 void bus_answer_job(Job *j, sd_bus_message *m);
 
-/* Adds a check for each of an operation's groups (bus-operation.c tells which). */
+/* Adds a check for each of an operation's groups (bus-details.c tells which). */
 _must_check_ int bus_add_unit_checks(const Snapshot *s, const Operation *op, CheckList *checks);
 
 /* Every step and refusal of the plan's units that concern the operation (NULL: of all). */
-_must_check_ int bus_append_plan(DictWriter *w, const Plan *plan, const Operation *op);
+_must_check_ int bus_append_plan(sd_bus_message *m, const Plan *plan, const Operation *op);
 
 /*
  * -EACCES with an error of one line per refusal, "ADDRESS: refused: HAZARD: sentence (remedy)", if

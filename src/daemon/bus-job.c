@@ -46,21 +46,6 @@ static const char *job_sentence(const Job *j)
         return j->detail ? j->detail : reason_row(j->reason)->sentence;
 }
 
-static int append_devices(sd_bus_message *reply, const Job *j)
-{
-        int r;
-
-        r = sd_bus_message_open_container(reply, 'a', "s");
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < j->n_addresses; i++) {
-                r = sd_bus_message_append(reply, "s", PCI_ADDRESS_STR(&j->addresses[i]));
-                if (r < 0)
-                        return r;
-        }
-        return sd_bus_message_close_container(reply);
-}
-
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -75,7 +60,7 @@ static int property_get(sd_bus *bus, const char *path, const char *interface, co
         if (streq(property, "State"))
                 return sd_bus_message_append(reply, "s", job_state_to_string(j->state));
         if (streq(property, "Devices"))
-                return append_devices(reply, j);
+                return bus_append_addresses(reply, j->addresses, j->n_addresses);
         if (streq(property, "RequesterUID"))
                 return sd_bus_message_append(reply, "u", j->uid);
         if (streq(property, "Started"))
@@ -102,62 +87,53 @@ int derive_cancel(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *er
 int method_cancel(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
 {
         Job *j = find_job(b, sd_bus_message_get_path(m));
-        uint64_t id;
         int r;
 
         if (!caller->authorised)
                 return -EACCES;
         if (!j)
                 return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "The job is gone");
-        id = j->id;
         r = job_cancel(j);
         if (r == -EBUSY)
-                return sd_bus_error_setf(error, VFIOD_ERROR("DeviceBusy"),
-                                         "Job %" PRIu64 " has begun: a write into the kernel "
-                                         "cannot be called back (release the devices afterwards)",
-                                         id);
+                return sd_bus_error_set(error, VFIOD_ERROR("DeviceBusy"),
+                                        "The job has begun: a write into the kernel cannot be "
+                                        "called back (release the devices afterwards)");
         if (r == -EALREADY)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED, "Job %" PRIu64 " is over", id);
-        if (r < 0)
-                return r;
-        return sd_bus_reply_method_return(m, NULL);
+                return sd_bus_error_set(error, SD_BUS_ERROR_FAILED, "The job is over");
+        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
 }
-
-#define CONST(name, signature) \
-        SD_BUS_PROPERTY(name, signature, property_get, 0, SD_BUS_VTABLE_PROPERTY_CONST)
-#define STATE(name, signature) \
-        SD_BUS_PROPERTY(name, signature, property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 
 /* clang-format off */
 const sd_bus_vtable bus_job_vtable[] = {
         SD_BUS_VTABLE_START(0),
         JOB_METHODS(VTABLE_READ, VTABLE_WRITE)
-        CONST("Id", "t"),
-        CONST("Kind", "s"),
-        STATE("State", "s"),
-        CONST("Devices", "as"),
-        CONST("RequesterUID", "u"),
-        CONST("Started", "t"),
-        STATE("Reason", "s"),
-        STATE("Sentence", "s"),
+        CONSTANT("Id", "t"),
+        CONSTANT("Kind", "s"),
+        CHANGING("State", "s"),
+        CONSTANT("Devices", "as"),
+        CONSTANT("RequesterUID", "u"),
+        CONSTANT("Started", "t"),
+        CHANGING("Reason", "s"),
+        CHANGING("Sentence", "s"),
         SD_BUS_VTABLE_END,
 };
 /* clang-format on */
 
-static bool bus_usable(const Job *j)
+/* Where the job's signals go, and its path; NULL: nowhere. */
+static sd_bus *job_bus(const Job *j, char **ret_path)
 {
-        sd_bus *bus = manager_bus(j->manager);
+        sd_bus *bus = bus_get_ready(j->manager);
 
-        return bus && sd_bus_is_ready(bus) > 0;
+        return bus && bus_number_path(VFIOD_JOB_PREFIX, j->id, ret_path) >= 0 ? bus : NULL;
 }
 
 /* Signals are a convenience: what a lost one would have said is in the properties. */
 void bus_job_new(Job *j)
 {
-        sd_bus *bus = manager_bus(j->manager);
         _cleanup_free_ char *path = NULL;
+        sd_bus *bus = job_bus(j, &path);
 
-        if (!bus_usable(j) || bus_number_path(VFIOD_JOB_PREFIX, j->id, &path) < 0)
+        if (!bus)
                 return;
         (void)sd_bus_emit_object_added(bus, path);
         (void)sd_bus_emit_signal(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "JobNew", "to", j->id,
@@ -167,11 +143,11 @@ void bus_job_new(Job *j)
 void bus_job_changed(Job *j)
 {
         _cleanup_free_ char *path = NULL;
+        sd_bus *bus = job_bus(j, &path);
 
-        if (!bus_usable(j) || bus_number_path(VFIOD_JOB_PREFIX, j->id, &path) < 0)
-                return;
-        (void)sd_bus_emit_properties_changed(manager_bus(j->manager), path, VFIOD_JOB_INTERFACE,
-                                             "State", "Reason", "Sentence", NULL);
+        if (bus)
+                (void)sd_bus_emit_properties_changed(bus, path, VFIOD_JOB_INTERFACE, "State",
+                                                     "Reason", "Sentence", NULL);
 }
 
 void bus_job_ended(Job *j)
@@ -185,37 +161,30 @@ void bus_job_ended(Job *j)
 
 void bus_job_removed(Job *j)
 {
-        static const char *const interfaces[] = { "org.freedesktop.DBus.Peer",
-                                                  "org.freedesktop.DBus.Introspectable",
-                                                  "org.freedesktop.DBus.Properties",
-                                                  VFIOD_JOB_INTERFACE, NULL };
-        sd_bus *bus = manager_bus(j->manager);
         _cleanup_free_ char *path = NULL;
+        sd_bus *bus = job_bus(j, &path);
 
-        if (!bus_usable(j) || bus_number_path(VFIOD_JOB_PREFIX, j->id, &path) < 0)
+        if (!bus)
                 return;
         (void)sd_bus_emit_signal(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "JobRemoved", "tos",
                                  j->id, path, job_state_to_string(j->state));
-        (void)sd_bus_emit_interfaces_removed_strv(bus, path, (char **)interfaces);
+        bus_emit_removed(bus, path, VFIOD_JOB_INTERFACE);
 }
 
-/* The device that a failed job is about: the first one in the state that the job reports. */
+/* The device that a failed job is about: the first of its own, or of all, with that reason. */
 static const PciAddress *failed_device(const Job *j)
 {
         Snapshot s = manager_snapshot(j->manager);
 
-        for (size_t i = 0; i < j->n_addresses; i++) {
-                const DeviceStatus *d = s.status ? status_find(s.status, &j->addresses[i]) : NULL;
+        for (size_t i = 0; s.status && i < s.status->n_statuses; i++) {
+                const DeviceStatus *d = &s.status->statuses[i];
 
-                if (d && d->reason == j->reason)
-                        return &j->addresses[i];
+                if (d->reason == j->reason &&
+                    (j->n_addresses == 0 ||
+                     addresses_contain(j->addresses, j->n_addresses, &d->address)))
+                        return &d->address;
         }
-        if (j->n_addresses > 0)
-                return &j->addresses[0];
-        for (size_t i = 0; s.status && i < s.status->n_statuses; i++)
-                if (s.status->statuses[i].reason == j->reason)
-                        return &s.status->statuses[i].address;
-        return NULL;
+        return j->n_addresses > 0 ? &j->addresses[0] : NULL;
 }
 
 static const char *outcome_word(const Job *j)
@@ -265,20 +234,19 @@ static int answer_failed(const Job *j, sd_bus_message *m)
 static int append_results(const Job *j, sd_bus_message *reply)
 {
         Snapshot s = manager_snapshot(j->manager);
-        DictWriter w = { .message = reply };
         int r;
 
-        r = dict_array_open(&w);
+        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         for (size_t i = 0; r >= 0 && i < j->n_addresses; i++) {
-                if (!s.status || !status_find(s.status, &j->addresses[i]))
+                if (!status_find(s.status, &j->addresses[i]))
                         continue;
-                r = dict_open(&w);
+                r = bus_open_dict(reply);
                 if (r >= 0)
-                        r = describe_explanation(&s, &j->addresses[i], dict_field, &w);
+                        r = describe_explanation(&s, &j->addresses[i], bus_append_field, reply);
                 if (r >= 0)
-                        r = dict_close(&w);
+                        r = sd_bus_message_close_container(reply);
         }
-        return r < 0 ? r : dict_array_close(&w);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int answer_done(const Job *j, sd_bus_message *m)
@@ -288,18 +256,13 @@ static int answer_done(const Job *j, sd_bus_message *m)
         int r;
 
         r = bus_number_path(VFIOD_JOB_PREFIX, j->id, &path);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(reply, "o", path);
-        if (r < 0)
-                return r;
-        r = append_results(j, reply);
-        if (r < 0)
-                return r;
-        return sd_bus_message_send(reply);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "o", path);
+        if (r >= 0)
+                r = append_results(j, reply);
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 static int answer(const Job *j, sd_bus_message *m)

@@ -14,56 +14,42 @@ static const char *const levels[] = {
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        int level = log_get_max_level();
+        const char *value = log_get_identifier();
 
         if (streq(property, "LogLevel"))
-                return sd_bus_message_append(
-                        reply, "s", level >= 0 && level <= LOG_DEBUG ? levels[level] : "info");
+                value = levels[log_get_max_level() & LOG_PRIMASK];
+        else if (streq(property, "LogTarget"))
+                value = log_get_target();
+        return sd_bus_message_append(reply, "s", value);
+}
+
+static int property_set(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *value, void *userdata, sd_bus_error *error)
+{
+        const char *word;
+        int r;
+
+        r = sd_bus_message_read(value, "s", &word);
+        if (r < 0)
+                return r;
         if (streq(property, "LogTarget"))
-                return sd_bus_message_append(reply, "s", log_get_target());
-        return sd_bus_message_append(reply, "s", log_get_identifier());
-}
-
-static int set_level(sd_bus *bus, const char *path, const char *interface, const char *property,
-                     sd_bus_message *value, void *userdata, sd_bus_error *error)
-{
-        const char *word;
-        int r;
-
-        r = sd_bus_message_read(value, "s", &word);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < ELEMENTSOF(levels); i++)
-                if (streq(levels[i], word)) {
-                        log_set_max_level((int)i);
-                        return 0;
-                }
-        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "'%.*s' is no log level",
-                                 BUS_WORD_MAX, word);
-}
-
-static int set_target(sd_bus *bus, const char *path, const char *interface, const char *property,
-                      sd_bus_message *value, void *userdata, sd_bus_error *error)
-{
-        const char *word;
-        int r;
-
-        r = sd_bus_message_read(value, "s", &word);
-        if (r < 0)
-                return r;
-        if (log_set_target(word) < 0)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                         "'%.*s' is no log target (auto, journal or console)",
-                                         BUS_WORD_MAX, word);
-        return 0;
+                r = log_set_target(word);
+        else {
+                r = string_table_find(levels, ELEMENTSOF(levels), word);
+                if (r >= 0)
+                        log_set_max_level(r);
+        }
+        return r >= 0 ? 0
+                      : sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s cannot be '%.*s'",
+                                          property, BUS_WORD_MAX, word);
 }
 
 /* clang-format off */
 const sd_bus_vtable bus_log_control_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", property_get, set_level, 0, 0),
-        SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", property_get, set_target, 0, 0),
-        SD_BUS_PROPERTY("SyslogIdentifier", "s", property_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", property_get, property_set, 0, 0),
+        SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", property_get, property_set, 0, 0),
+        CONSTANT("SyslogIdentifier", "s"),
         SD_BUS_VTABLE_END,
 };
 /* clang-format on */

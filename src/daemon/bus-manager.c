@@ -3,32 +3,19 @@
 /* org.vfiod1.Manager: reading methods, Reload, properties. Bind and its kin: bus-operation.c. */
 
 #include "basic/names.h"
-#include "basic/parse.h"
 #include "daemon/bus-internal.h"
-
-static int reply_path(sd_bus_message *m, const char *path)
-{
-        return sd_bus_reply_method_return(m, "o", path);
-}
 
 int method_get_device(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
 {
         Snapshot s = manager_snapshot(b->manager);
         _cleanup_free_ char *path = NULL;
-        const char *word;
         PciAddress a;
         int r;
 
-        r = sd_bus_message_read(m, "s", &word);
-        if (r < 0)
-                return r;
-        r = bus_find_device(&s, word, &a, error);
-        if (r < 0)
-                return r;
-        r = bus_device_path(&a, &path);
-        if (r < 0)
-                return r;
-        return reply_path(m, path);
+        r = bus_read_device(m, &s, &a, error);
+        if (r >= 0)
+                r = bus_device_path(&a, &path);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
 }
 
 int method_get_group(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
@@ -45,90 +32,54 @@ int method_get_group(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_err
                 return sd_bus_error_setf(error, VFIOD_ERROR("NoSuchGroup"),
                                          "There is no IOMMU group %u", number);
         r = bus_number_path(VFIOD_GROUP_PREFIX, number, &path);
-        if (r < 0)
-                return r;
-        return reply_path(m, path);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
 }
 
-/* What a list is narrowed to; NULL and -1: anything. */
 typedef struct Filter {
-        const char *state, *driver, *rule;
-        bool has_group;
-        int32_t group;
-        bool differs; /* of the device at hand */
+        const BusOption *options;
+        size_t n_options;
 } Filter;
 
+/* -ESRCH: the field is not what the filter wants. */
 static int filter_field(const Field *f, void *userdata)
 {
-        Filter *filter = userdata;
-        const struct {
-                const char *name, *wanted;
-        } strings[] = {
-                { "State", filter->state },
-                { "Driver", filter->driver },
-                { "Rule", filter->rule },
-        };
+        const Filter *filter = userdata;
 
-        for (size_t i = 0; i < ELEMENTSOF(strings); i++)
-                if (strings[i].wanted && streq(f->name, strings[i].name) &&
-                    !streq(strempty(f->string), strings[i].wanted))
-                        filter->differs = true;
-        if (filter->has_group && streq(f->name, "Group") && f->integer != filter->group)
-                filter->differs = true;
+        for (size_t i = 0; i < filter->n_options; i++) {
+                const BusOption *o = &filter->options[i];
+
+                if (o->given && streq(o->field.name, f->name) && !field_equal(&o->field, f))
+                        return -ESRCH;
+        }
         return 0;
 }
 
-static bool filter_is_empty(const Filter *f)
-{
-        return !f->state && !f->driver && !f->rule && !f->has_group;
-}
-
-/* 1 if the device passes. */
-static int filter_device(Filter *filter, const Snapshot *s, const PciAddress *a)
+static int append_device(sd_bus_message *reply, const Snapshot *s, const PciAddress *a)
 {
         int r;
 
-        if (filter_is_empty(filter))
-                return 1;
-        filter->differs = false;
-        r = describe_device(s, a, filter_field, filter);
-        return r < 0 ? r : !filter->differs;
-}
-
-static int append_device(DictWriter *w, const Snapshot *s, const PciAddress *a)
-{
-        int r;
-
-        r = dict_open(w);
+        r = bus_open_dict(reply);
         if (r >= 0)
-                r = describe_device(s, a, dict_field, w);
-        return r < 0 ? r : dict_close(w);
+                r = describe_device(s, a, bus_append_field, reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int append_devices(DictWriter *w, const Snapshot *s, Filter *filter)
+static int append_devices(sd_bus_message *reply, const Snapshot *s, Filter *filter)
 {
+        size_t n = 0;
         int r;
 
-        r = dict_array_open(w);
+        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         for (size_t i = 0; r >= 0 && s->status && i < s->status->n_statuses; i++) {
                 const PciAddress *a = &s->status->statuses[i].address;
 
-                r = filter_device(filter, s, a);
-                if (r > 0)
-                        r = append_device(w, s, a);
+                r = describe_device(s, a, filter_field, filter);
+                if (r >= 0) /* LimitsExceeded */
+                        r = n++ < BUS_OBJECTS_MAX ? append_device(reply, s, a) : -ENOBUFS;
+                else if (r == -ESRCH)
+                        r = 0;
         }
-        return r < 0 ? r : dict_array_close(w);
-}
-
-static int read_no_flags(sd_bus_message *m, sd_bus_error *error)
-{
-        uint64_t flags;
-        int r;
-
-        r = sd_bus_message_read(m, "t", &flags);
-        if (r < 0)
-                return r;
-        return bus_check_flags(flags, 0, error);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 int method_list_devices(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
@@ -136,134 +87,93 @@ int method_list_devices(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Snapshot s = manager_snapshot(b->manager);
         BusOption options[] = {
-                { .key = "State", .type = FIELD_STRING },
-                { .key = "Driver", .type = FIELD_STRING },
-                { .key = "Rule", .type = FIELD_STRING },
-                { .key = "Group", .type = FIELD_INT },
+                { .field = { .name = "State", .type = FIELD_STRING } },
+                { .field = { .name = "Driver", .type = FIELD_STRING } },
+                { .field = { .name = "Rule", .type = FIELD_STRING } },
+                { .field = { .name = "Group", .type = FIELD_INT } },
         };
-        DictWriter w = { 0 };
-        Filter filter;
+        Filter filter = { options, ELEMENTSOF(options) };
+        uint64_t flags;
         int r;
 
         r = bus_read_options(m, options, ELEMENTSOF(options), error);
-        if (r < 0)
-                return r;
-        r = read_no_flags(m, error);
-        if (r < 0)
-                return r;
-        filter = (Filter){ .state = options[0].string,
-                           .driver = options[1].string,
-                           .rule = options[2].string,
-                           .has_group = options[3].given,
-                           .group = options[3].integer };
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        w.message = reply;
-        r = append_devices(&w, &s, &filter);
-        if (r < 0)
-                return bus_reply_error(r, error);
-        return sd_bus_message_send(reply);
+        if (r >= 0)
+                r = bus_read_flags(m, 0, &flags, error);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = append_devices(reply, &s, &filter);
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static int append_groups(DictWriter *w, const Snapshot *s)
+static int append_groups(sd_bus_message *reply, const Snapshot *s)
 {
         int r;
 
-        r = dict_array_open(w);
+        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         for (size_t i = 0; r >= 0 && s->inventory && i < s->inventory->n_groups; i++) {
-                r = dict_open(w);
+                int number = s->inventory->groups[i].number;
+
+                r = bus_open_dict(reply);
                 if (r >= 0)
-                        r = describe_group(s, s->inventory->groups[i].number, dict_field, w);
+                        r = describe_group(s, number, bus_append_field, reply);
                 if (r >= 0)
-                        r = dict_close(w);
+                        r = sd_bus_message_close_container(reply);
         }
-        return r < 0 ? r : dict_array_close(w);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 int method_list_groups(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Snapshot s = manager_snapshot(b->manager);
-        DictWriter w = { 0 };
+        uint64_t flags;
         int r;
 
         r = bus_read_options(m, NULL, 0, error);
-        if (r < 0)
-                return r;
-        r = read_no_flags(m, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        w.message = reply;
-        r = append_groups(&w, &s);
-        if (r < 0)
-                return bus_reply_error(r, error);
-        return sd_bus_message_send(reply);
+        if (r >= 0)
+                r = bus_read_flags(m, 0, &flags, error);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = append_groups(reply, &s);
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 int method_plan(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Snapshot s = manager_snapshot(b->manager);
-        DictWriter w = { 0 };
+        uint64_t flags;
         int r;
 
-        r = read_no_flags(m, error);
-        if (r < 0)
-                return r;
-        r = bus_read_options(m, NULL, 0, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        w.message = reply;
-        r = bus_append_plan(&w, s.plan, NULL);
-        if (r < 0)
-                return bus_reply_error(r, error);
-        return sd_bus_message_send(reply);
+        r = bus_read_flags(m, 0, &flags, error);
+        if (r >= 0)
+                r = bus_read_options(m, NULL, 0, error);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = bus_append_plan(reply, s.plan, NULL);
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 int method_explain(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Snapshot s = manager_snapshot(b->manager);
-        DictWriter w = { 0 };
-        const char *word;
         PciAddress a;
         int r;
 
-        r = sd_bus_message_read(m, "s", &word);
-        if (r < 0)
-                return r;
-        r = bus_find_device(&s, word, &a, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        w.message = reply;
-        r = dict_open(&w);
+        r = bus_read_device(m, &s, &a, error);
         if (r >= 0)
-                r = describe_explanation(&s, &a, dict_field, &w);
+                r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = dict_close(&w);
-        if (r < 0)
-                return r;
-        return sd_bus_message_send(reply);
-}
-
-static int read_reload_flags(sd_bus_message *m, uint64_t *ret, sd_bus_error *error)
-{
-        int r;
-
-        r = sd_bus_message_read(m, "t", ret);
-        if (r < 0)
-                return r;
-        return bus_check_flags(*ret, VFIOD_FLAG_FORGET, error);
+                r = bus_open_dict(reply);
+        if (r >= 0)
+                r = describe_explanation(&s, &a, bus_append_field, reply);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 int derive_reload(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
@@ -271,49 +181,34 @@ int derive_reload(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *er
         uint64_t flags;
         int r;
 
-        r = read_reload_flags(m, &flags, error);
-        if (r < 0)
-                return r;
-        return check_list_add(checks, POLKIT_ACTION_CONFIGURE, NULL);
+        r = bus_read_flags(m, VFIOD_FLAG_FORGET, &flags, error);
+        return r < 0 ? r : check_list_add(checks, POLKIT_ACTION_CONFIGURE, NULL);
 }
 
-static int append_diagnostic(DictWriter *w, const Diagnostic *d)
-{
-        const Field fields[] = {
-                { .name = "Path", .type = FIELD_STRING, .string = d->path },
-                { .name = "Line", .type = FIELD_UINT, .uinteger = d->line },
-                { .name = "Column", .type = FIELD_UINT, .uinteger = d->column },
-                { .name = "Error", .type = FIELD_BOOL, .boolean = d->error },
-                { .name = "Message", .type = FIELD_STRING, .string = d->message },
-        };
-        int r;
-
-        r = dict_open(w);
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(fields); i++)
-                r = dict_field(&fields[i], w);
-        return r < 0 ? r : dict_close(w);
-}
-
-static int append_diagnostics(DictWriter *w, const Config *c)
+static int append_diagnostics(sd_bus_message *reply, const Config *c)
 {
         int r;
 
-        r = dict_array_open(w);
-        for (size_t i = 0; r >= 0 && c && i < c->n_diagnostics; i++)
-                r = append_diagnostic(w, &c->diagnostics[i]);
-        return r < 0 ? r : dict_array_close(w);
+        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        for (size_t i = 0; r >= 0 && c && i < c->n_diagnostics; i++) {
+                const Diagnostic *d = &c->diagnostics[i];
+
+                r = sd_bus_message_append(reply, "a{sv}", 5, "Path", "s", d->path, "Line", "u",
+                                          (uint32_t)d->line, "Column", "u", (uint32_t)d->column,
+                                          "Error", "b", (int)d->error, "Message", "s", d->message);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 int method_reload(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        DictWriter w = { 0 };
         uint64_t flags;
         int r;
 
         if (!caller->authorised)
                 return -EACCES;
-        r = read_reload_flags(m, &flags, error);
+        r = bus_read_flags(m, VFIOD_FLAG_FORGET, &flags, error);
         if (r < 0)
                 return r;
         r = manager_reload(b->manager, flags & VFIOD_FLAG_FORGET);
@@ -321,13 +216,9 @@ int method_reload(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error 
                 return sd_bus_error_set_errnof(error, r, "Cannot reload the configuration: %s",
                                                strerror(-r));
         r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        w.message = reply;
-        r = append_diagnostics(&w, manager_config(b->manager));
-        if (r < 0)
-                return bus_reply_error(r, error);
-        return sd_bus_message_send(reply);
+        if (r >= 0)
+                r = append_diagnostics(reply, manager_config(b->manager));
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 static int append_counts(const Manager *m, sd_bus_message *reply)
@@ -361,8 +252,6 @@ static int property_get(sd_bus *bus, const char *path, const char *interface, co
         return -ENODATA;
 }
 
-#define PROPERTY(name, signature, flags) SD_BUS_PROPERTY(name, signature, property_get, 0, flags)
-
 /* clang-format off */
 const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
@@ -370,11 +259,20 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_SIGNAL_WITH_NAMES("JobNew", "to", SD_BUS_PARAM(id) SD_BUS_PARAM(job), 0),
         SD_BUS_SIGNAL_WITH_NAMES("JobRemoved", "tos",
                                  SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(result), 0),
-        PROPERTY("Version", "s", SD_BUS_VTABLE_PROPERTY_CONST),
-        PROPERTY("Features", "as", SD_BUS_VTABLE_PROPERTY_CONST),
-        PROPERTY("State", "s", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        PROPERTY("Iommu", "b", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        PROPERTY("Counts", "a{su}", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        CONSTANT("Version", "s"),
+        CONSTANT("Features", "as"),
+        CHANGING("State", "s"),
+        CHANGING("Iommu", "b"),
+        CHANGING("Counts", "a{su}"),
         SD_BUS_VTABLE_END,
 };
 /* clang-format on */
+
+void bus_emit_manager_changed(Manager *m)
+{
+        sd_bus *bus = bus_get_ready(m);
+
+        if (bus)
+                (void)sd_bus_emit_properties_changed(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE,
+                                                     "State", "Iommu", "Counts", NULL);
+}

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Bind, Release and Apply. Each comes here twice: derive_*() finds out what has to be authorised,
- * method_*() does it. Both read the message and resolve its words anew.
+ * Bind, Release and Apply. Each comes here twice: derive_operation() finds out what has to be
+ * authorised, method_operation() does it. Both read the message and resolve its words anew.
  */
 
 #include "basic/names.h"
 #include "daemon/bus-internal.h"
-
-#include <inttypes.h>
 
 enum { REFUSALS_SHOWN_MAX = 64 };
 
@@ -57,28 +55,14 @@ static int read_driver(sd_bus_message *m, Call *c, sd_bus_error *error)
 
 static int read_options(sd_bus_message *m, Call *c, sd_bus_error *error)
 {
-        BusOption options[] = { { .key = "accept", .type = FIELD_STRV } };
+        BusOption accept = { .field = { .name = "accept", .type = FIELD_STRV } };
         int r;
 
-        r = bus_read_options(m, options, ELEMENTSOF(options), error);
+        r = bus_read_options(m, &accept, 1, error);
         if (r >= 0)
-                r = read_accept(options[0].strv, &c->op.accept, error);
-        bus_options_done(options, ELEMENTSOF(options));
+                r = read_accept((char **)accept.field.strv, &c->op.accept, error);
+        bus_options_done(&accept, 1);
         return r;
-}
-
-static int read_flags(sd_bus_message *m, Call *c, uint64_t known, sd_bus_error *error)
-{
-        int r;
-
-        r = sd_bus_message_read(m, "t", &c->flags);
-        if (r < 0)
-                return r;
-        r = bus_check_flags(c->flags, known, error);
-        if (r < 0)
-                return r;
-        c->op.persist = c->flags & VFIOD_FLAG_PERSIST;
-        return 0;
 }
 
 /* An Apply names no device, so it accepts no hazard: there is nobody to authorise that for. */
@@ -86,15 +70,22 @@ static int read_apply(sd_bus_message *m, Call *c, sd_bus_error *error)
 {
         int r;
 
-        r = read_flags(m, c, VFIOD_FLAG_DRY_RUN | VFIOD_FLAG_NO_WAIT, error);
-        if (r < 0)
-                return r;
-        return bus_read_options(m, NULL, 0, error);
+        r = bus_read_flags(m, VFIOD_FLAG_DRY_RUN | VFIOD_FLAG_NO_WAIT, &c->flags, error);
+        return r < 0 ? r : bus_read_options(m, NULL, 0, error);
 }
 
-static int read_call(const Bus *b, sd_bus_message *m, OperationKind kind, Call *c,
-                     sd_bus_error *error)
+static OperationKind called_operation(sd_bus_message *m)
 {
+        const char *member = sd_bus_message_get_member(m);
+
+        if (streq(member, "Bind"))
+                return OPERATION_BIND;
+        return streq(member, "Release") ? OPERATION_RELEASE : OPERATION_APPLY;
+}
+
+static int read_call(const Bus *b, sd_bus_message *m, Call *c, sd_bus_error *error)
+{
+        OperationKind kind = called_operation(m);
         int r;
 
         c->op.kind = kind;
@@ -103,134 +94,87 @@ static int read_call(const Bus *b, sd_bus_message *m, OperationKind kind, Call *
                 return read_apply(m, c, error);
         r = bus_read_devices(m, manager_snapshot(b->manager).inventory, &c->addresses,
                              &c->op.n_addresses, error);
-        if (r < 0)
-                return r;
         c->op.addresses = c->addresses;
-        if (kind == OPERATION_BIND) {
+        if (r >= 0 && kind == OPERATION_BIND)
                 r = read_driver(m, c, error);
-                if (r < 0)
-                        return r;
-        }
-        r = read_flags(m, c, VFIOD_FLAG_DRY_RUN | VFIOD_FLAG_NO_WAIT | VFIOD_FLAG_PERSIST, error);
-        if (r < 0)
-                return r;
-        return read_options(m, c, error);
+        if (r >= 0)
+                r = bus_read_flags(m, VFIOD_FLAG_DRY_RUN | VFIOD_FLAG_NO_WAIT | VFIOD_FLAG_PERSIST,
+                                   &c->flags, error);
+        c->op.persist = c->flags & VFIOD_FLAG_PERSIST;
+        return r < 0 ? r : read_options(m, c, error);
 }
 
-static int derive(Bus *b, sd_bus_message *m, OperationKind kind, CheckList *checks,
-                  sd_bus_error *error)
+int derive_operation(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
 {
         Snapshot s = manager_snapshot(b->manager);
         _cleanup_(call_done) Call c = { 0 };
         int r;
 
-        r = read_call(b, m, kind, &c, error);
+        r = read_call(b, m, &c, error);
         if (r < 0)
                 return r;
         if (c.flags & VFIOD_FLAG_DRY_RUN) {
                 checks->reading = true;
                 return 0;
         }
-        if (kind == OPERATION_APPLY)
+        if (c.op.kind == OPERATION_APPLY)
                 return check_list_add(checks, POLKIT_ACTION_CONFIGURE, NULL);
         return bus_add_unit_checks(&s, &c.op, checks);
 }
 
-int derive_bind(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
-{
-        return derive(b, m, OPERATION_BIND, checks, error);
-}
-
-int derive_release(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
-{
-        return derive(b, m, OPERATION_RELEASE, checks, error);
-}
-
-int derive_apply(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
-{
-        return derive(b, m, OPERATION_APPLY, checks, error);
-}
-
-static int compare_addresses(const void *a, const void *b)
-{
-        return pci_address_compare(a, b);
-}
-
-/* An operation without addresses, or none at all, concerns every unit. Addresses are sorted. */
+/* An operation without addresses, or none at all, concerns every unit. */
 static bool unit_concerns(const Unit *u, const Operation *op)
 {
         if (!op || op->n_addresses == 0)
                 return true;
         for (size_t i = 0; i < u->n_members; i++)
-                if (bsearch(&u->members[i], op->addresses, op->n_addresses, sizeof(PciAddress),
-                            compare_addresses))
+                if (addresses_contain(op->addresses, op->n_addresses, &u->members[i]))
                         return true;
         for (size_t i = 0; i < u->n_refusals; i++)
-                if (bsearch(&u->refusals[i].address, op->addresses, op->n_addresses,
-                            sizeof(PciAddress), compare_addresses))
+                if (addresses_contain(op->addresses, op->n_addresses, &u->refusals[i].address))
                         return true;
         return false;
 }
 
-static int append_step(DictWriter *w, const Unit *u, const Step *step)
-{
-        int r;
-
-        r = dict_open(w);
-        if (r >= 0)
-                r = describe_step(u, step, dict_field, w);
-        return r < 0 ? r : dict_close(w);
-}
-
-static int append_refusal(DictWriter *w, const Unit *u, const Refusal *refusal)
-{
-        int r;
-
-        r = dict_open(w);
-        if (r >= 0)
-                r = describe_refusal(u, refusal, dict_field, w);
-        return r < 0 ? r : dict_close(w);
-}
-
-static int append_unit(DictWriter *w, const Unit *u)
+static int append_unit(sd_bus_message *m, const Unit *u)
 {
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < u->n_steps; i++)
-                r = append_step(w, u, &u->steps[i]);
-        for (size_t i = 0; r >= 0 && i < u->n_refusals; i++)
-                r = append_refusal(w, u, &u->refusals[i]);
+        for (size_t i = 0; r >= 0 && i < u->n_steps + u->n_refusals; i++) {
+                r = bus_open_dict(m);
+                if (r < 0)
+                        break;
+                r = i < u->n_steps ? describe_step(u, &u->steps[i], bus_append_field, m)
+                                   : describe_refusal(u, &u->refusals[i - u->n_steps],
+                                                      bus_append_field, m);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+        }
         return r;
 }
 
-int bus_append_plan(DictWriter *w, const Plan *plan, const Operation *op)
+int bus_append_plan(sd_bus_message *m, const Plan *plan, const Operation *op)
 {
         int r;
 
-        r = dict_array_open(w);
+        r = sd_bus_message_open_container(m, 'a', "a{sv}");
         for (size_t i = 0; r >= 0 && plan && i < plan->n_units; i++)
                 if (unit_concerns(&plan->units[i], op))
-                        r = append_unit(w, &plan->units[i]);
-        return r < 0 ? r : dict_array_close(w);
+                        r = append_unit(m, &plan->units[i]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int reply_plan(sd_bus_message *m, const Plan *plan, const Operation *op, sd_bus_error *error)
+static int reply_plan(sd_bus_message *m, const Plan *plan, const Operation *op)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        DictWriter w = { 0 };
         int r;
 
         r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(reply, "o", "/");
-        if (r < 0)
-                return r;
-        w.message = reply;
-        r = bus_append_plan(&w, plan, op);
-        if (r < 0)
-                return bus_reply_error(r, error);
-        return sd_bus_message_send(reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "o", "/");
+        if (r >= 0)
+                r = bus_append_plan(reply, plan, op);
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 /* The lines of an error's message, and the error's name. */
@@ -309,20 +253,11 @@ static int preview(Bus *b, const Operation *op, Desired **ret_desired, Plan **re
 
 static int reply_job(Job *j, sd_bus_message *m)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_free_ char *path = NULL;
         int r;
 
         r = bus_number_path(VFIOD_JOB_PREFIX, j->id, &path);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(reply, "oaa{sv}", path, 0);
-        if (r < 0)
-                return r;
-        return sd_bus_message_send(reply);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "oaa{sv}", path, 0);
 }
 
 static int submit(Bus *b, sd_bus_message *m, const Call *c, sd_bus_error *error)
@@ -344,15 +279,14 @@ static int submit(Bus *b, sd_bus_message *m, const Call *c, sd_bus_error *error)
         return 1;
 }
 
-static int run(Bus *b, sd_bus_message *m, OperationKind kind, const Caller *caller,
-               sd_bus_error *error)
+int method_operation(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
 {
         _cleanup_(desired_freep) Desired *desired = NULL;
         _cleanup_(plan_freep) Plan *plan = NULL;
         _cleanup_(call_done) Call c = { 0 };
         int r;
 
-        r = read_call(b, m, kind, &c, error);
+        r = read_call(b, m, &c, error);
         if (r < 0)
                 return r;
         c.op.uid = caller->uid;
@@ -360,27 +294,12 @@ static int run(Bus *b, sd_bus_message *m, OperationKind kind, const Caller *call
         if (r < 0)
                 return r;
         if (c.flags & VFIOD_FLAG_DRY_RUN)
-                return reply_plan(m, plan, &c.op, error);
+                return reply_plan(m, plan, &c.op);
         if (!caller->authorised)
                 return -EACCES;
         /* An Apply goes on with what is not refused; its answer at the end tells of the rest. */
-        r = kind == OPERATION_APPLY ? 0 : bus_check_refusals(plan, &c.op, error);
+        r = c.op.kind == OPERATION_APPLY ? 0 : bus_check_refusals(plan, &c.op, error);
         if (r < 0)
                 return r;
         return submit(b, m, &c, error);
-}
-
-int method_bind(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
-{
-        return run(b, m, OPERATION_BIND, caller, error);
-}
-
-int method_release(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
-{
-        return run(b, m, OPERATION_RELEASE, caller, error);
-}
-
-int method_apply(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
-{
-        return run(b, m, OPERATION_APPLY, caller, error);
 }

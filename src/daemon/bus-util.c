@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "daemon/bus-util.h"
+/* Between messages and the model: fields, flags, options, device words, object paths. */
+
 #include "basic/names.h"
 #include "basic/parse.h"
+#include "daemon/bus-internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-int dict_array_open(DictWriter *w)
-{
-        return sd_bus_message_open_container(w->message, 'a', "a{sv}");
-}
-
-int dict_array_close(DictWriter *w)
-{
-        return sd_bus_message_close_container(w->message);
-}
-
-int dict_open(DictWriter *w)
-{
-        return sd_bus_message_open_container(w->message, 'a', "{sv}");
-}
-
-int dict_close(DictWriter *w)
-{
-        return sd_bus_message_close_container(w->message);
-}
 
 static const char *field_signature(FieldType t)
 {
@@ -55,64 +37,74 @@ int bus_append_value(sd_bus_message *m, const Field *f)
         }
 }
 
-/* What an entry takes on the wire, with its lengths and padding: never too little. */
-static size_t field_size(const Field *f)
+int bus_append_field(const Field *f, void *userdata)
 {
-        size_t size = 40 + strlen(f->name);
-
-        if (f->type == FIELD_STRING)
-                size += strlen(strempty(f->string));
-        for (char *const *s = f->type == FIELD_STRV ? f->strv : NULL; s && *s; s++)
-                size += strlen(*s) + 8;
-        return size;
-}
-
-int dict_field(const Field *f, void *userdata)
-{
-        DictWriter *w = userdata;
+        sd_bus_message *m = userdata;
         int r;
 
-        w->size += field_size(f);
-        if (w->size > BUS_REPLY_MAX)
-                return -EMSGSIZE;
-        r = sd_bus_message_open_container(w->message, 'e', "sv");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(w->message, "s", f->name);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(w->message, 'v', field_signature(f->type));
-        if (r < 0)
-                return r;
-        r = bus_append_value(w->message, f);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_close_container(w->message);
-        if (r < 0)
-                return r;
-        return sd_bus_message_close_container(w->message);
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", f->name);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', field_signature(f->type));
+        if (r >= 0)
+                r = bus_append_value(m, f);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int bus_reply_error(int r, sd_bus_error *error)
+int bus_open_dict(sd_bus_message *m)
 {
-        if (r != -EMSGSIZE)
-                return r;
-        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                "The answer would be too large, use ListDevices with a filter");
+        return sd_bus_message_open_container(m, 'a', "{sv}");
 }
 
-int bus_check_flags(uint64_t flags, uint64_t known, sd_bus_error *error)
+int bus_append_addresses(sd_bus_message *m, const PciAddress *addresses, size_t n)
 {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(m, "s", PCI_ADDRESS_STR(&addresses[i]));
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+bool field_equal(const Field *a, const Field *b)
+{
+        return a->type == b->type && streq(strempty(a->string), strempty(b->string)) &&
+               a->boolean == b->boolean && a->integer == b->integer && a->uinteger == b->uinteger &&
+               strv_equal(a->strv, b->strv);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+        return pci_address_compare(a, b);
+}
+
+bool addresses_contain(const PciAddress *addresses, size_t n, const PciAddress *a)
+{
+        return n > 0 && bsearch(a, addresses, n, sizeof(PciAddress), compare_addresses);
+}
+
+int bus_read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error)
+{
+        uint64_t flags;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &flags);
+        if (r < 0)
+                return r;
         if (flags & ~known)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                                          "Unknown flags 0x%" PRIx64, flags & ~known);
+        *ret = flags;
         return 0;
 }
 
 void bus_options_done(BusOption *options, size_t n)
 {
         for (size_t i = 0; i < n; i++)
-                options[i].strv = strv_free(options[i].strv);
+                strv_free((char **)options[i].field.strv);
 }
 
 /* A list of bounded length whose words are too. */
@@ -135,58 +127,61 @@ static int read_words(sd_bus_message *m, char ***ret, sd_bus_error *error)
         return 0;
 }
 
-static int read_option_value(sd_bus_message *m, BusOption *o, sd_bus_error *error)
+static int read_option_value(sd_bus_message *m, Field *f, sd_bus_error *error)
 {
+        char **words = NULL;
         int r;
 
-        switch (o->type) {
+        switch (f->type) {
         case FIELD_STRING:
-                r = sd_bus_message_read(m, "s", &o->string);
-                if (r >= 0 && strlen(o->string) > BUS_WORD_MAX)
+                r = sd_bus_message_read(m, "s", &f->string);
+                if (r >= 0 && strlen(f->string) > BUS_WORD_MAX)
                         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                                 "Option '%s' is longer than %d bytes", o->key,
+                                                 "Option '%s' is longer than %d bytes", f->name,
                                                  BUS_WORD_MAX);
                 return r;
         case FIELD_INT:
-                return sd_bus_message_read(m, "i", &o->integer);
+                return sd_bus_message_read(m, "i", &f->integer);
         case FIELD_STRV:
-                return read_words(m, &o->strv, error);
+                r = read_words(m, &words, error);
+                f->strv = words;
+                return r;
         default:
                 return -EINVAL;
         }
 }
 
-static int read_option(sd_bus_message *m, BusOption *o, sd_bus_error *error)
-{
-        const char *signature = NULL;
-        int r;
-
-        if (o->given)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                         "Option '%s' is given twice", o->key);
-        o->given = true;
-        r = sd_bus_message_peek_type(m, NULL, &signature);
-        if (r < 0)
-                return r;
-        if (!streq_ptr(signature, field_signature(o->type)))
-                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                         "Option '%s' has type '%s', not '%s'", o->key,
-                                         strempty(signature), field_signature(o->type));
-        r = sd_bus_message_enter_container(m, 'v', signature);
-        if (r < 0)
-                return r;
-        r = read_option_value(m, o, error);
-        if (r < 0)
-                return r;
-        return sd_bus_message_exit_container(m);
-}
-
 static BusOption *find_option(BusOption *options, size_t n, const char *key)
 {
         for (size_t i = 0; i < n; i++)
-                if (streq(options[i].key, key))
+                if (streq(options[i].field.name, key))
                         return &options[i];
         return NULL;
+}
+
+static int read_option(sd_bus_message *m, BusOption *options, size_t n, sd_bus_error *error)
+{
+        const char *key, *signature;
+        BusOption *o;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &key);
+        if (r < 0)
+                return r;
+        o = find_option(options, n, key);
+        if (!o || o->given)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s option '%.*s'",
+                                         o ? "Repeated" : "Unknown", BUS_WORD_MAX, key);
+        o->given = true;
+        signature = field_signature(o->field.type);
+        r = sd_bus_message_enter_container(m, 'v', signature);
+        if (r == -ENXIO)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "Option '%s' is not of type '%s'", key, signature);
+        if (r < 0)
+                return r;
+        r = read_option_value(m, &o->field, error);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
 int bus_read_options(sd_bus_message *m, BusOption *options, size_t n, sd_bus_error *error)
@@ -197,26 +192,13 @@ int bus_read_options(sd_bus_message *m, BusOption *options, size_t n, sd_bus_err
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                const char *key;
-                BusOption *o;
-
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-                o = find_option(options, n, key);
-                if (!o)
-                        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                                 "Unknown option '%.*s'", BUS_WORD_MAX, key);
-                r = read_option(m, o, error);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
+                r = read_option(m, options, n, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
                 if (r < 0)
                         return r;
         }
-        if (r < 0)
-                return r;
-        return sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
 static int no_such_device(const char *word, sd_bus_error *error)
@@ -232,34 +214,33 @@ static int parse_device_word(const char *word, PciAddress *ret)
         return pci_address_parse(rest ? rest : word, ret);
 }
 
+static void mark(const Inventory *inv, const PciAddress *a, bool *marked, size_t *n)
+{
+        ssize_t i = inventory_index(inv, a);
+
+        if (i >= 0) {
+                marked[i] = true;
+                (*n)++;
+        }
+}
+
 /* Marks what the word names; 0 if that is nothing. */
 static size_t mark_devices(const Inventory *inv, const char *word, bool *marked)
 {
         const char *number = startswith(word, "group:");
-        const Group *g;
+        const Group *g = NULL;
         PciAddress a;
-        uint64_t n;
-        size_t k = 0;
-        ssize_t i;
+        uint64_t k;
+        size_t n = 0;
 
-        if (!number) {
-                i = parse_device_word(word, &a) < 0 ? -1 : inventory_index(inv, &a);
-                if (i < 0)
-                        return 0;
-                marked[i] = true;
-                return 1;
-        }
-        if (parse_uint(number, 10, INT32_MAX, &n) < 0)
-                return 0;
-        g = inventory_group(inv, (int)n);
-        for (size_t j = 0; g && j < g->n_members; j++) {
-                i = inventory_index(inv, &g->members[j]->address);
-                if (i < 0 || device_is_bridge(g->members[j]))
-                        continue;
-                marked[i] = true;
-                k++;
-        }
-        return k;
+        if (number && parse_uint(number, 10, INT32_MAX, &k) >= 0)
+                g = inventory_group(inv, (int)k);
+        else if (!number && parse_device_word(word, &a) >= 0)
+                mark(inv, &a, marked, &n);
+        for (size_t i = 0; g && i < g->n_members; i++)
+                if (!device_is_bridge(g->members[i]))
+                        mark(inv, &g->members[i]->address, marked, &n);
+        return n;
 }
 
 int bus_read_devices(sd_bus_message *m, const Inventory *inv, PciAddress **ret, size_t *ret_n,
@@ -293,11 +274,16 @@ int bus_read_devices(sd_bus_message *m, const Inventory *inv, PciAddress **ret, 
         return 0;
 }
 
-int bus_find_device(const Snapshot *s, const char *word, PciAddress *ret, sd_bus_error *error)
+int bus_read_device(sd_bus_message *m, const Snapshot *s, PciAddress *ret, sd_bus_error *error)
 {
+        const char *word;
         PciAddress a;
+        int r;
 
-        if (!s->status || strlen(word) > BUS_WORD_MAX || parse_device_word(word, &a) < 0 ||
+        r = sd_bus_message_read(m, "s", &word);
+        if (r < 0)
+                return r;
+        if (strlen(word) > BUS_WORD_MAX || parse_device_word(word, &a) < 0 ||
             !status_find(s->status, &a))
                 return no_such_device(word, error);
         *ret = a;

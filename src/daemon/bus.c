@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Registration, the way of every message to its method, and the limiter before it. */
+/* The way of every message to its method, the limiter before it, and registration. */
 
 #include "basic/names.h"
 #include "daemon/bus-internal.h"
 
-#include <time.h>
-
-const MethodRow bus_method_rows[_METHOD_MAX] = {
+const MethodRow bus_method_rows[] = {
 #define READ(interface_, member_, in, in_names, out, out_names, run_) \
-        [METHOD_ID(interface_, member_)] = { VFIOD_##interface_##_INTERFACE, #member_, run_, NULL },
-#define WRITE(interface_, member_, in, in_names, out, out_names, run_, derive_)              \
-        [METHOD_ID(interface_, member_)] = { VFIOD_##interface_##_INTERFACE, #member_, run_, \
-                                             derive_ },
+        { VFIOD_##interface_##_INTERFACE, #member_, run_, NULL },
+#define WRITE(interface_, member_, in, in_names, out, out_names, run_, derive_) \
+        { VFIOD_##interface_##_INTERFACE, #member_, run_, derive_ },
         MANAGER_METHODS(READ, WRITE) JOB_METHODS(READ, WRITE)
 #undef READ
 #undef WRITE
+                { NULL, NULL, NULL, NULL },
 };
+
+/* sd-bus has found the object and its interface, and a call may leave the latter out. */
+static const MethodRow *find_row(const char *member)
+{
+        for (const MethodRow *row = bus_method_rows; row->member; row++)
+                if (streq_ptr(row->member, member))
+                        return row;
+        return NULL;
+}
 
 static int authorise(Bus *b, sd_bus_message *m, const MethodRow *row, Caller *caller,
                      sd_bus_error *error)
@@ -35,13 +42,15 @@ static int authorise(Bus *b, sd_bus_message *m, const MethodRow *row, Caller *ca
         return r;
 }
 
-/* 1: answered, or will be. */
-static int call_method(Bus *b, sd_bus_message *m, MethodId id, sd_bus_error *error)
+int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        const MethodRow *row = &bus_method_rows[id];
+        const MethodRow *row = find_row(sd_bus_message_get_member(m));
         Caller caller = { .authorised = false, .uid = UINT32_MAX };
+        Bus *b = userdata;
         int r;
 
+        if (!row)
+                return -EACCES;
         if (row->derive) {
                 r = authorise(b, m, row, &caller, error);
                 if (r <= 0)
@@ -53,59 +62,63 @@ static int call_method(Bus *b, sd_bus_message *m, MethodId id, sd_bus_error *err
         return row->run(b, m, &caller, error);
 }
 
-#define READ(interface, member, in, in_names, out, out_names, run)                              \
-        int bus_call_##interface##_##member(sd_bus_message *m, void *userdata, sd_bus_error *e) \
-        {                                                                                       \
-                return call_method(userdata, m, METHOD_ID(interface, member), e);               \
+/* The limiter ---------------------------------------------------------------------------------- */
+
+enum { CREDIT_PER_CALL = 1000000 };
+
+static LimiterEntry *find_entry(Limiter *l, const char *sender, uint64_t now)
+{
+        LimiterEntry *oldest = &l->entries[0];
+
+        for (size_t i = 0; i < LIMITER_SENDERS_MAX; i++) {
+                LimiterEntry *e = &l->entries[i];
+
+                if (streq(e->sender, sender))
+                        return e;
+                if (e->usec < oldest->usec)
+                        oldest = e;
         }
-#define WRITE(interface, member, in, in_names, out, out_names, run, derive) \
-        READ(interface, member, in, in_names, out, out_names, run)
-MANAGER_METHODS(READ, WRITE)
-JOB_METHODS(READ, WRITE)
-#undef READ
-#undef WRITE
-
-static void bus_free(void *userdata)
-{
-        Bus *b = userdata;
-
-        sd_event_source_disable_unref(b->exit);
-        polkit_free(b->polkit);
-        field_cache_done(&b->cache);
-        free(b);
+        *oldest = (LimiterEntry){ .usec = now, .credit = LIMITER_BURST * CREDIT_PER_CALL };
+        memcpy(oldest->sender, sender, strlen(sender) + 1);
+        return oldest;
 }
 
-/* A folder lists all its children; an object itself is introspected cheaply and often. */
-static bool introspects_folder(sd_bus_message *m)
+bool limiter_take(Limiter *l, const char *sender, unsigned cost, uint64_t now)
 {
-        static const char *const folders[] = { VFIOD_PATH, VFIOD_DEVICE_PREFIX, VFIOD_GROUP_PREFIX,
-                                               VFIOD_JOB_PREFIX };
+        const uint64_t full = (uint64_t)LIMITER_BURST * CREDIT_PER_CALL;
+        const uint64_t price = MIN((uint64_t)cost * CREDIT_PER_CALL, full);
+        LimiterEntry *e;
 
-        if (!streq_ptr(sd_bus_message_get_member(m), "Introspect"))
+        /* No bus makes such names; one that does gets no expensive answers. */
+        if (strlen(sender) >= sizeof(e->sender))
                 return false;
-        for (size_t i = 0; i < ELEMENTSOF(folders); i++)
-                if (streq_ptr(sd_bus_message_get_path(m), folders[i]))
-                        return true;
-        return false;
+        e = find_entry(l, sender, now);
+        if (now > e->usec) {
+                /* A microsecond earns as many millionths of a call as there are calls a second. */
+                uint64_t earned = MIN(now - e->usec, USEC_PER_SEC) * LIMITER_PER_SECOND;
+
+                e->credit = MIN(e->credit + earned, full);
+                e->usec = now;
+        }
+        if (e->credit < price)
+                return false;
+        e->credit -= price;
+        return true;
 }
 
+/* What lists everything. An object itself is introspected cheaply and often. */
 static bool is_expensive(sd_bus_message *m)
 {
-        static const char *const members[][2] = {
-                { "org.freedesktop.DBus.ObjectManager", "GetManagedObjects" },
-                { VFIOD_MANAGER_INTERFACE, "ListDevices" },
-                { VFIOD_MANAGER_INTERFACE, "ListGroups" },
-                { VFIOD_MANAGER_INTERFACE, "Plan" },
-        };
-        const char *member = sd_bus_message_get_member(m);
-        const char *interface = sd_bus_message_get_interface(m);
+        static const char *const members[] = { "GetManagedObjects", "ListDevices", "ListGroups",
+                                               "Plan" };
+        static const char *const folders[] = { VFIOD_PATH, VFIOD_DEVICE_PREFIX, VFIOD_GROUP_PREFIX,
+                                               VFIOD_JOB_PREFIX };
+        const char *member = strempty(sd_bus_message_get_member(m));
 
-        /* A call may leave its interface out. */
-        for (size_t i = 0; i < ELEMENTSOF(members); i++)
-                if (streq_ptr(member, members[i][1]) &&
-                    (!interface || streq(interface, members[i][0])))
-                        return true;
-        return introspects_folder(m);
+        if (streq(member, "Introspect"))
+                return string_table_find(folders, ELEMENTSOF(folders),
+                                         strempty(sd_bus_message_get_path(m))) >= 0;
+        return string_table_find(members, ELEMENTSOF(members), member) >= 0;
 }
 
 static size_t count_objects(const Bus *b)
@@ -115,43 +128,37 @@ static size_t count_objects(const Bus *b)
         return (s.status ? s.status->n_statuses : 0) + (s.inventory ? s.inventory->n_groups : 0);
 }
 
-/* Whether all objects in one reply would not pass what the system bus lets through. */
-static bool is_too_large(const Bus *b, sd_bus_message *m)
-{
-        return streq_ptr(sd_bus_message_get_member(m), "GetManagedObjects") &&
-               count_objects(b) > BUS_REPLY_MAX / BUS_OBJECT_SIZE;
-}
-
-static int limit_call(Bus *b, sd_bus_message *m)
+static int limit_call(Bus *b, sd_bus_message *m, sd_bus_error *error)
 {
         const char *sender = sd_bus_message_get_sender(m);
-        unsigned cost = 1 + (unsigned)(count_objects(b) / LIMITER_OBJECTS);
+        size_t n = count_objects(b);
         uint64_t now;
         int r;
 
         r = sd_event_now(manager_event(b->manager), CLOCK_MONOTONIC, &now);
         if (r < 0)
                 return r;
-        if (sender && !limiter_take(&b->limiter, sender, cost, now)) {
-                r = sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                               "Too many such calls in a second, wait and "
-                                               "follow the signals instead");
-                return r < 0 ? r : 1;
-        }
-        if (is_too_large(b, m)) {
-                r = sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                               "Too many objects for one answer, use ListDevices "
-                                               "with a filter");
-                return r < 0 ? r : 1;
-        }
+        if (sender && !limiter_take(&b->limiter, sender, 1 + (unsigned)(n / LIMITER_OBJECTS), now))
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                        "Too many such calls in a second, wait and follow the "
+                                        "signals instead");
+        if (n > BUS_OBJECTS_MAX && !streq(sd_bus_message_get_member(m), "ListDevices"))
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                        "Too many objects for one answer, use ListDevices with a "
+                                        "filter");
         return 0;
 }
 
-static bool only_reads(sd_bus_message *m)
+/* Registration --------------------------------------------------------------------------------- */
+
+static void bus_free(void *userdata)
 {
-        return sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "GetAll") > 0 ||
-               sd_bus_message_is_method_call(m, "org.freedesktop.DBus.ObjectManager",
-                                             "GetManagedObjects") > 0;
+        Bus *b = userdata;
+
+        sd_event_source_disable_unref(b->exit);
+        polkit_free(b->polkit);
+        description_done(&b->found);
+        free(b);
 }
 
 /* Sees every message before it is dispatched. */
@@ -159,13 +166,10 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Bus *b = userdata;
 
-        b->cache.enabled = only_reads(m);
-        free(b->cache.path);
-        b->cache.path = NULL;
         if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") > 0)
                 polkit_drop_all(b->polkit);
         else if (sd_bus_message_is_method_call(m, NULL, NULL) > 0 && is_expensive(m))
-                return limit_call(b, m);
+                return limit_call(b, m, error);
         return 0;
 }
 
@@ -187,10 +191,8 @@ static int new_context(sd_bus *bus, Manager *m, Bus **ret)
 
         if (!b)
                 return -ENOMEM;
-        b->bus = bus;
         b->manager = m;
-        r = polkit_new(bus, manager_event(m), POLKIT_DEADLINE_USEC,
-                       POLKIT_INTERACTIVE_DEADLINE_USEC, &b->polkit);
+        r = polkit_new(bus, POLKIT_DEADLINE_USEC, bus_dispatch_method, b, &b->polkit);
         if (r >= 0)
                 r = sd_event_add_exit(manager_event(m), &b->exit, on_loop_end, b);
         if (r >= 0)
@@ -231,9 +233,9 @@ static int add_subtree(sd_bus *bus, const Subtree *t, Bus *b)
 int bus_register(sd_bus *bus, Manager *m)
 {
         static const Subtree subtrees[] = {
-                { VFIOD_DEVICE_PREFIX, VFIOD_DEVICE_INTERFACE, bus_device_vtable, bus_device_find,
+                { VFIOD_DEVICE_PREFIX, VFIOD_DEVICE_INTERFACE, bus_device_vtable, bus_object_find,
                   bus_device_enumerate },
-                { VFIOD_GROUP_PREFIX, VFIOD_GROUP_INTERFACE, bus_group_vtable, bus_group_find,
+                { VFIOD_GROUP_PREFIX, VFIOD_GROUP_INTERFACE, bus_group_vtable, bus_object_find,
                   bus_group_enumerate },
                 { VFIOD_JOB_PREFIX, VFIOD_JOB_INTERFACE, bus_job_vtable, bus_job_find,
                   bus_job_enumerate },

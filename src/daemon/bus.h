@@ -8,9 +8,6 @@
 /* Registers all vtables, the object manager and the limiter on `bus`; slots float with the bus. */
 _must_check_ int bus_register(sd_bus *bus, Manager *m);
 
-/* Prints the introspection XML of one interface (`--bus-introspect=`), or the list of them. */
-_must_check_ int bus_introspect(const char *interface, FILE *f);
-
 /*
  * After a reconcile: emits InterfacesAdded and InterfacesRemoved, and PropertiesChanged for what
  * differs between two snapshots. `before` may be empty (all NULL) at the first.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/log.h"
-#include "daemon/bus.h"
 #include "daemon/manager-internal.h"
 #include "daemon/messages.h"
 
@@ -12,7 +11,6 @@
 
 static const char *arg_root;
 static const char *arg_worker = WORKER_PATH;
-static const char *arg_introspect;
 
 enum { EXIT_USAGE = 2 };
 
@@ -23,21 +21,19 @@ static void help(void)
                "  -h --help                   Show this help\n"
                "     --version                Show the version\n"
                "     --root=DIR               Work below another root directory\n"
-               "     --worker=PATH            The worker program to start\n"
-               "     --bus-introspect=NAME    Print the XML of an interface, or 'list' them\n\n"
+               "     --worker=PATH            The worker program to start\n\n"
                "See vfiod(8).\n");
 }
 
 /* 1: go on; 0: done; negative: bad usage. */
 static int parse_argv(int argc, char *argv[])
 {
-        enum { ARG_VERSION = 0x100, ARG_ROOT, ARG_WORKER, ARG_INTROSPECT };
+        enum { ARG_VERSION = 0x100, ARG_ROOT, ARG_WORKER };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
                 { "root", required_argument, NULL, ARG_ROOT },
                 { "worker", required_argument, NULL, ARG_WORKER },
-                { "bus-introspect", required_argument, NULL, ARG_INTROSPECT },
                 { NULL, 0, NULL, 0 },
         };
         int c;
@@ -55,9 +51,6 @@ static int parse_argv(int argc, char *argv[])
                         break;
                 case ARG_WORKER:
                         arg_worker = optarg;
-                        break;
-                case ARG_INTROSPECT:
-                        arg_introspect = optarg;
                         break;
                 default:
                         return -EINVAL;
@@ -106,12 +99,6 @@ int main(int argc, char *argv[])
         r = parse_argv(argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
-        if (arg_introspect) {
-                r = bus_introspect(arg_introspect, stdout);
-                if (r < 0)
-                        fprintf(stderr, "vfiod: no such interface: '%s'\n", arg_introspect);
-        } else {
-                r = run();
-        }
+        r = run();
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

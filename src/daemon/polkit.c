@@ -3,113 +3,128 @@
 #include "daemon/polkit.h"
 #include "basic/log.h"
 #include "daemon/messages.h"
-#include "daemon/polkit-message.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-/* A verdict whose message is not dispatched again (its object has gone) is dropped after this. */
-#define DECIDED_LINGER_USEC (10 * USEC_PER_SEC)
+#define POLKIT_SERVICE "org.freedesktop.PolicyKit1"
+#define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
+#define POLKIT_INTERFACE "org.freedesktop.PolicyKit1.Authority"
 
-/* The zero is the "no": an entry that nobody decided denies. */
-typedef enum Verdict {
-        VERDICT_DENIED,
-        VERDICT_APPROVED,
-} Verdict;
+enum { POLKIT_FLAG_ALLOW_USER_INTERACTION = 1 << 0 };
 
 typedef struct Pending {
         Polkit *polkit;
         sd_bus_message *message;
-        uint64_t id;
+        char id[32]; /* names our question when it is to be cancelled */
         CheckList wanted;
         size_t n_approved; /* of `wanted`, from its beginning */
-        unsigned rounds;
         bool interactive;
-        bool has_uid;
-        uint32_t uid;
-        bool counted; /* against the limits, since polkit has to be asked */
         bool asking;  /* polkit has our question */
-        bool decided;
-        Verdict verdict;
-        sd_bus_error error;
+        bool has_uid; /* and so waits for polkit */
+        uint32_t uid;
+        bool approved; /* the handler runs again; nothing else makes polkit_authorize() say yes */
         sd_bus_slot *call;
         sd_bus_slot *gone;
-        sd_event_source *deadline;
         struct Pending *next;
 } Pending;
 
 struct Polkit {
         sd_bus *bus; /* weak */
-        sd_event *event;
-        uint64_t deadline_usec, interactive_deadline_usec;
+        uint64_t deadline_usec;
+        sd_bus_message_handler_t again;
+        void *userdata;
         uint64_t last_id;
         uint64_t next_log_usec; /* denials are logged once a second */
         Pending *pending;
         size_t n_pending;
 };
 
-/*
- * The bus owns the slots of pending calls and matches (they float), so that they never keep it
- * alive; a second reference lets us take them back.
- */
-static sd_bus_slot *slot_drop(sd_bus_slot *s)
+void check_list_done(CheckList *l)
 {
-        if (s) {
-                (void)sd_bus_slot_set_floating(s, false);
-                sd_bus_slot_unref(s);
-        }
-        return NULL;
+        for (size_t i = 0; i < l->n_checks; i++)
+                strv_free(l->checks[i].details);
+        free(l->checks);
+        *l = (CheckList){ 0 };
 }
 
-static int slot_float(sd_bus_slot *s)
+int check_list_add(CheckList *l, const char *action, char *const *details)
 {
-        return sd_bus_slot_set_floating(s, true);
+        PolkitCheck *grown = reallocarray(l->checks, l->n_checks + 1, sizeof(PolkitCheck));
+        char **copy;
+        int r;
+
+        if (!grown)
+                return -ENOMEM;
+        l->checks = grown;
+        r = strv_copy(details, &copy);
+        if (r < 0)
+                return r;
+        l->checks[l->n_checks++] = (PolkitCheck){ .action = action, .details = copy };
+        return 0;
+}
+
+static bool check_equal(const PolkitCheck *a, const PolkitCheck *b)
+{
+        return streq(a->action, b->action) && strv_equal(a->details, b->details);
+}
+
+/* Both lists come from one message: what has not changed is at the same place in both. */
+static bool check_list_covers(const CheckList *approved, const CheckList *checks)
+{
+        if (checks->n_checks == 0 || checks->n_checks > approved->n_checks)
+                return false;
+        for (size_t i = 0; i < checks->n_checks; i++)
+                if (!check_equal(&approved->checks[i], &checks->checks[i]))
+                        return false;
+        return true;
 }
 
 /* Takes an agent's dialogue off the screen. */
 static void cancel_question(Pending *q)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-
-        if (!q->asking)
-                return;
+        if (q->asking)
+                (void)sd_bus_call_method_async(q->polkit->bus, NULL, POLKIT_SERVICE, POLKIT_PATH,
+                                               POLKIT_INTERFACE, "CancelCheckAuthorization", NULL,
+                                               NULL, "s", q->id);
         q->asking = false;
-        if (polkit_message_new_cancel(q->polkit->bus, q->id, &m) >= 0)
-                (void)sd_bus_send(q->polkit->bus, m, NULL);
 }
 
-static Pending *pending_free(Pending *q)
+static void pending_free(Pending *q)
 {
-        Polkit *p = q->polkit;
-
-        for (Pending **l = &p->pending; *l; l = &(*l)->next)
+        for (Pending **l = &q->polkit->pending; *l; l = &(*l)->next)
                 if (*l == q) {
                         *l = q->next;
-                        p->n_pending--;
+                        q->polkit->n_pending--;
                         break;
                 }
         cancel_question(q);
-        slot_drop(q->call);
-        slot_drop(q->gone);
-        sd_event_source_disable_unref(q->deadline);
-        sd_bus_error_free(&q->error);
+        sd_bus_slot_unref(q->call);
+        sd_bus_slot_unref(q->gone);
         check_list_done(&q->wanted);
         sd_bus_message_unref(q->message);
         free(q);
+}
+
+static Pending *find(const Polkit *p, const sd_bus_message *m)
+{
+        for (Pending *q = p->pending; q; q = q->next)
+                if (q->message == m)
+                        return q;
         return NULL;
 }
 
-int polkit_new(sd_bus *bus, sd_event *event, uint64_t deadline_usec,
-               uint64_t interactive_deadline_usec, Polkit **ret)
+int polkit_new(sd_bus *bus, uint64_t deadline_usec, sd_bus_message_handler_t again, void *userdata,
+               Polkit **ret)
 {
         Polkit *p = calloc(1, sizeof(Polkit));
 
         if (!p)
                 return -ENOMEM;
-        *p = (Polkit){ .bus = bus,
-                       .event = sd_event_ref(event),
-                       .deadline_usec = deadline_usec,
-                       .interactive_deadline_usec = interactive_deadline_usec };
+        *p = (Polkit){
+                .bus = bus, .deadline_usec = deadline_usec, .again = again, .userdata = userdata
+        };
         *ret = p;
         return 0;
 }
@@ -125,40 +140,39 @@ Polkit *polkit_free(Polkit *p)
         if (!p)
                 return NULL;
         polkit_drop_all(p);
-        sd_event_unref(p->event);
         free(p);
         return NULL;
 }
 
-/* Lets the handler run again with what has been found. May free the entry. */
-static void decide(Pending *q, Verdict verdict)
+/* The approval holds for this one run of the handler, whatever comes of it. */
+static void approve(Pending *q)
 {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = sd_bus_message_ref(q->message);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        Polkit *p = q->polkit;
         int r;
 
-        q->asking = false;
-        q->call = slot_drop(q->call);
-        q->decided = true;
-        q->verdict = verdict;
-        r = sd_event_source_set_time_relative(q->deadline, DECIDED_LINGER_USEC);
+        q->approved = true;
+        r = sd_bus_message_rewind(m, true);
         if (r >= 0)
-                r = sd_event_source_set_enabled(q->deadline, SD_EVENT_ONESHOT);
-        if (r >= 0)
-                r = sd_bus_message_rewind(q->message, true);
-        if (r >= 0)
-                r = sd_bus_enqueue_for_read(q->polkit->bus, q->message);
-        if (r >= 0)
-                return;
-        (void)sd_bus_reply_method_errorf(q->message, SD_BUS_ERROR_ACCESS_DENIED,
-                                         "Authorisation failed inside vfiod, try again");
-        pending_free(q);
+                r = p->again(m, p->userdata, &error);
+        if (r < 0 || sd_bus_error_is_set(&error))
+                (void)sd_bus_reply_method_errno(m, r, &error);
+        q = find(p, m);
+        if (q)
+                pending_free(q);
 }
 
-/* The device that the question under way is about, as the front of a message. */
+/* The device that the question under way is about. */
 static const char *pending_subject(const Pending *q)
 {
-        return q->n_approved < q->wanted.n_checks
-                       ? polkit_check_detail(&q->wanted.checks[q->n_approved], "address")
-                       : NULL;
+        char **d =
+                q->n_approved < q->wanted.n_checks ? q->wanted.checks[q->n_approved].details : NULL;
+
+        for (; d && d[0] && d[1]; d += 2)
+                if (streq(d[0], "address"))
+                        return d[1];
+        return NULL;
 }
 
 static const char *pending_action(const Pending *q)
@@ -176,67 +190,29 @@ static int denial_level(Pending *q, const char *name)
         uint64_t now;
 
         if (!q->has_uid || !streq(name, SD_BUS_ERROR_ACCESS_DENIED) ||
-            sd_event_now(q->polkit->event, CLOCK_MONOTONIC, &now) < 0 ||
+            sd_event_now(sd_bus_get_event(q->polkit->bus), CLOCK_MONOTONIC, &now) < 0 ||
             now < q->polkit->next_log_usec)
                 return LOG_DEBUG;
         q->polkit->next_log_usec = now + USEC_PER_SEC;
         return LOG_NOTICE;
 }
 
-static void log_denial(Pending *q, const char *name, const char *why)
-{
-        const LogFields fields = { .message_id = VFIOD_MESSAGE_DENIED,
-                                   .device = pending_subject(q) };
-
-        log_full(denial_level(q, name), 0, &fields, "User %u: %s", q->uid, why);
-}
-
+/* Answers the caller, and frees the entry. */
 _printf_(3, 4) static void deny(Pending *q, const char *name, const char *format, ...)
 {
-        _cleanup_free_ char *why = NULL;
         const char *subject = pending_subject(q);
+        const LogFields fields = { .message_id = VFIOD_MESSAGE_DENIED, .device = subject };
+        _cleanup_free_ char *why = NULL;
         va_list ap;
 
         va_start(ap, format);
         if (vasprintf(&why, format, ap) < 0)
                 why = NULL;
         va_end(ap);
-        log_denial(q, name, strempty(why));
-        sd_bus_error_free(&q->error);
-        sd_bus_error_setf(&q->error, name, "%s%s%s", strempty(subject), subject ? ": " : "",
-                          why ? why : "not authorised");
-        decide(q, VERDICT_DENIED);
-}
-
-static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
-{
-        Pending *q = userdata;
-
-        if (q->decided) {
-                pending_free(q);
-                return 0;
-        }
-        cancel_question(q);
-        deny(q, SD_BUS_ERROR_ACCESS_DENIED,
-             "not authorised for %s: no answer from polkit in time (look at polkit.service, or "
-             "run this as root)",
-             pending_action(q));
-        return 0;
-}
-
-static int arm_deadline(Pending *q)
-{
-        const Polkit *p = q->polkit;
-        uint64_t usec = q->interactive ? p->interactive_deadline_usec : p->deadline_usec;
-        int r;
-
-        if (!q->deadline)
-                return sd_event_add_time_relative(p->event, &q->deadline, CLOCK_MONOTONIC, usec,
-                                                  USEC_PER_MSEC, on_deadline, q);
-        r = sd_event_source_set_time_relative(q->deadline, usec);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(q->deadline, SD_EVENT_ONESHOT);
+        log_full(denial_level(q, name), 0, &fields, "User %u: %s", q->uid, strempty(why));
+        (void)sd_bus_reply_method_errorf(q->message, name, "%s%s%s", strempty(subject),
+                                         subject ? ": " : "", why ? why : "not authorised");
+        pending_free(q);
 }
 
 static bool uid_suffices(const Pending *q, const CheckList *checks)
@@ -244,38 +220,45 @@ static bool uid_suffices(const Pending *q, const CheckList *checks)
         return q->has_uid && (q->uid == 0 || (checks->has_owner && checks->owner == q->uid));
 }
 
-static int ask_next(Pending *q);
-
-static void ask_next_or_deny(Pending *q)
+/* (is_authorized, is_challenge, details). Anything that is not exactly this is an error. */
+static int read_answer(sd_bus_message *reply, int *ret_authorised, int *ret_challenge)
 {
-        int r = ask_next(q);
+        int r;
 
+        if (!sd_bus_message_has_signature(reply, "(bba{ss})"))
+                return -EBADMSG;
+        r = sd_bus_message_enter_container(reply, 'r', "bba{ss}");
         if (r < 0)
-                deny(q, SD_BUS_ERROR_ACCESS_DENIED,
-                     "not authorised for %s: cannot ask polkit: %s (run this as root)",
-                     pending_action(q), strerror(-r));
+                return r;
+        r = sd_bus_message_read(reply, "bb", ret_authorised, ret_challenge);
+        return r == 0 ? -EBADMSG : r;
 }
+
+static void ask_next(Pending *q);
 
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Pending *q = userdata;
         const sd_bus_error *e = sd_bus_message_get_error(reply);
-        bool authorised = false, challenge = false;
+        int authorised = 0, challenge = 0;
+        Pending *q = userdata;
 
-        q->asking = false;
-        q->call = slot_drop(q->call);
-        if (e)
+        q->call = sd_bus_slot_unref(q->call);
+        if (e) {
+                /* That may be the deadline, and the question still be open. */
                 deny(q, SD_BUS_ERROR_ACCESS_DENIED,
-                     "not authorised for %s: polkit cannot be asked: %s (start polkit.service, or "
+                     "not authorised for %s: no answer from polkit: %s (look at polkit.service, or "
                      "run this as root)",
                      pending_action(q), e->message ? e->message : e->name);
-        else if (polkit_message_read_answer(reply, &authorised, &challenge) < 0)
+                return 0;
+        }
+        q->asking = false;
+        if (read_answer(reply, &authorised, &challenge) < 0)
                 deny(q, SD_BUS_ERROR_ACCESS_DENIED,
                      "not authorised for %s: polkit's answer makes no sense (run this as root)",
                      pending_action(q));
         else if (authorised) {
                 q->n_approved++;
-                ask_next_or_deny(q);
+                ask_next(q);
         } else if (challenge && !q->interactive)
                 deny(q, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
                      "%s needs a password (allow interactive authorisation, or run this as root)",
@@ -287,30 +270,53 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-/* The next question, or the handler's turn when all have been answered. */
-static int ask_next(Pending *q)
+static int append_details(sd_bus_message *m, char **details)
+{
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "{ss}");
+        for (char **d = details; r >= 0 && d && d[0] && d[1]; d += 2)
+                r = sd_bus_message_append(m, "{ss}", d[0], d[1]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int ask(Pending *q, const PolkitCheck *check)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        uint32_t flags = q->interactive ? POLKIT_FLAG_ALLOW_USER_INTERACTION : 0;
+        int r;
+
+        r = sd_bus_message_new_method_call(q->polkit->bus, &m, POLKIT_SERVICE, POLKIT_PATH,
+                                           POLKIT_INTERFACE, "CheckAuthorization");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "(sa{sv})s", "system-bus-name", 1, "name", "s",
+                                          sd_bus_message_get_sender(q->message), check->action);
+        if (r >= 0)
+                r = append_details(m, check->details);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "us", flags, q->id);
+        if (r >= 0)
+                r = sd_bus_call_async(q->polkit->bus, &q->call, m, on_answer, q,
+                                      q->polkit->deadline_usec);
+        if (r >= 0)
+                q->asking = true;
+        return r;
+}
+
+/* The next question, or the handler's turn when all have been answered. May free the entry. */
+static void ask_next(Pending *q)
+{
         int r;
 
         if (q->n_approved == q->wanted.n_checks) {
-                decide(q, VERDICT_APPROVED);
-                return 0;
+                approve(q);
+                return;
         }
-        r = polkit_message_new_check(q->polkit->bus, &q->wanted.checks[q->n_approved],
-                                     sd_bus_message_get_sender(q->message), q->interactive, q->id,
-                                     &m);
+        r = ask(q, &q->wanted.checks[q->n_approved]);
         if (r < 0)
-                return r;
-        r = arm_deadline(q);
-        if (r < 0)
-                return r;
-        /* Our own timer is the only deadline: it knows whether a person is being asked. */
-        r = sd_bus_call_async(q->polkit->bus, &q->call, m, on_answer, q, UINT64_MAX);
-        if (r < 0)
-                return r;
-        q->asking = true;
-        return slot_float(q->call);
+                deny(q, SD_BUS_ERROR_ACCESS_DENIED,
+                     "not authorised for %s: cannot ask polkit: %s (run this as root)",
+                     pending_action(q), strerror(-r));
 }
 
 /* Only calls that polkit decides count: a flood of them must not lock out the administrator. */
@@ -318,40 +324,35 @@ static bool is_full(const Polkit *p, const char *sender)
 {
         size_t n = 0, n_sender = 0;
 
-        for (const Pending *q = p->pending; q; q = q->next) {
-                if (!q->counted)
-                        continue;
-                n++;
-                if (streq_ptr(sd_bus_message_get_sender(q->message), sender))
-                        n_sender++;
-        }
+        for (const Pending *q = p->pending; q; q = q->next)
+                if (q->has_uid) {
+                        n++;
+                        n_sender += streq_ptr(sd_bus_message_get_sender(q->message), sender);
+                }
         return n >= POLKIT_PENDING_MAX || n_sender >= POLKIT_PENDING_PER_SENDER_MAX;
 }
 
 static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
         Pending *q = userdata;
-        uint32_t uid = UINT32_MAX;
+        bool full = is_full(q->polkit, sd_bus_message_get_sender(q->message));
 
-        q->call = slot_drop(q->call);
+        q->call = sd_bus_slot_unref(q->call);
         if (sd_bus_message_is_method_error(reply, NULL) ||
-            sd_bus_message_read(reply, "u", &uid) <= 0 || uid == UINT32_MAX) {
+            sd_bus_message_read(reply, "u", &q->uid) <= 0 || q->uid == UINT32_MAX) {
                 deny(q, SD_BUS_ERROR_ACCESS_DENIED,
                      "not authorised for %s: the bus does not say who asks", pending_action(q));
                 return 0;
         }
-        q->uid = uid;
         q->has_uid = true;
         if (uid_suffices(q, &q->wanted))
-                decide(q, VERDICT_APPROVED);
-        else if (is_full(q->polkit, sd_bus_message_get_sender(q->message)))
+                approve(q);
+        else if (full)
                 deny(q, SD_BUS_ERROR_LIMITS_EXCEEDED,
                      "too many calls wait for authorisation (try again when earlier ones have "
                      "been answered)");
-        else {
-                q->counted = true;
-                ask_next_or_deny(q);
-        }
+        else
+                ask_next(q);
         return 0;
 }
 
@@ -371,7 +372,7 @@ static int on_match_installed(sd_bus_message *m, void *userdata, sd_bus_error *e
         return 0;
 }
 
-static int watch_caller(Pending *q, const char *sender)
+static int start(Pending *q, const char *sender)
 {
         char match[512];
         int n, r;
@@ -385,25 +386,9 @@ static int watch_caller(Pending *q, const char *sender)
         r = sd_bus_add_match_async(q->polkit->bus, &q->gone, match, on_gone, on_match_installed, q);
         if (r < 0)
                 return r;
-        return slot_float(q->gone);
-}
-
-static int start(Pending *q, const char *sender)
-{
-        int r;
-
-        r = arm_deadline(q);
-        if (r < 0)
-                return r;
-        r = watch_caller(q, sender);
-        if (r < 0)
-                return r;
-        r = sd_bus_call_method_async(q->polkit->bus, &q->call, "org.freedesktop.DBus",
-                                     "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                     "GetConnectionUnixUser", on_uid, q, "s", sender);
-        if (r < 0)
-                return r;
-        return slot_float(q->call);
+        return sd_bus_call_method_async(q->polkit->bus, &q->call, "org.freedesktop.DBus",
+                                        "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                        "GetConnectionUnixUser", on_uid, q, "s", sender);
 }
 
 static int begin(Polkit *p, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
@@ -412,7 +397,7 @@ static int begin(Polkit *p, sd_bus_message *m, CheckList *checks, sd_bus_error *
         Pending *q;
         int r;
 
-        if (isempty(sender) || (checks->n_checks == 0 && !checks->has_owner))
+        if (isempty(sender) || checks->n_checks == 0)
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
                                         "Nobody may do this: there is nothing to authorise it by");
         if (p->n_pending >= POLKIT_CALLERS_MAX)
@@ -424,12 +409,11 @@ static int begin(Polkit *p, sd_bus_message *m, CheckList *checks, sd_bus_error *
                 return -ENOMEM;
         *q = (Pending){ .polkit = p,
                         .message = sd_bus_message_ref(m),
-                        .id = ++p->last_id,
                         .wanted = *checks,
-                        .rounds = 1,
                         .interactive = sd_bus_message_get_allow_interactive_authorization(m) > 0,
                         .uid = UINT32_MAX,
                         .next = p->pending };
+        snprintf(q->id, sizeof(q->id), "vfiod-%" PRIu64, ++p->last_id);
         *checks = (CheckList){ 0 };
         p->pending = q;
         p->n_pending++;
@@ -439,61 +423,24 @@ static int begin(Polkit *p, sd_bus_message *m, CheckList *checks, sd_bus_error *
         return r < 0 ? r : 0;
 }
 
-static Pending *find(const Polkit *p, const sd_bus_message *m)
-{
-        for (Pending *q = p->pending; q; q = q->next)
-                if (q->message == m)
-                        return q;
-        return NULL;
-}
-
-/* What is to be done has changed while others were asked: they are asked about what it is now. */
-static int another_round(Pending *q, CheckList *checks, sd_bus_error *error)
-{
-        int r;
-
-        if (checks->n_checks == 0 || q->rounds >= POLKIT_ROUNDS_MAX) {
-                pending_free(q);
-                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
-                                        "The devices changed while authorisation was asked for, "
-                                        "try again");
-        }
-        check_list_done(&q->wanted);
-        q->wanted = *checks;
-        *checks = (CheckList){ 0 };
-        q->n_approved = 0;
-        q->rounds++;
-        q->decided = false;
-        q->verdict = VERDICT_DENIED;
-        r = ask_next(q);
-        if (r < 0)
-                pending_free(q);
-        return r < 0 ? r : 0;
-}
-
 int polkit_authorize(Polkit *p, sd_bus_message *m, CheckList *checks, uint32_t *ret_uid,
                      sd_bus_error *error)
 {
         Pending *q = find(p, m);
-        bool approved;
         uint32_t uid;
-        int r;
+        bool allowed;
 
         if (!q)
                 return begin(p, m, checks, error);
-        if (!q->decided || q->verdict != VERDICT_APPROVED) {
-                r = sd_bus_error_is_set(&q->error)
-                            ? sd_bus_error_copy(error, &q->error)
-                            : sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Not authorised");
-                pending_free(q);
-                return r < 0 ? r : -EACCES;
-        }
-        approved = checks->n_checks > 0 && q->n_approved == q->wanted.n_checks &&
-                   check_list_covers(&q->wanted, checks);
-        if (!approved && !uid_suffices(q, checks))
-                return another_round(q, checks, error);
         uid = q->uid;
+        allowed = q->approved &&
+                  (uid_suffices(q, checks) ||
+                   (q->n_approved == q->wanted.n_checks && check_list_covers(&q->wanted, checks)));
         pending_free(q);
+        if (!allowed)
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                        "The devices changed while authorisation was asked for, "
+                                        "try again");
         *ret_uid = uid;
         return 1;
 }

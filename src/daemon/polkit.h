@@ -6,10 +6,10 @@
  *
  * A handler derives from the message the list of checks it needs and asks polkit_authorize(). The
  * first time that answers "not yet": the caller's uid is asked of the bus, then each check of
- * polkit, one after the other, and then the message itself is put back into the queue. The handler
- * runs again from the top, resolves everything again and derives its checks again; they are
- * allowed only if each of them, with all its details, was approved. Nothing but the counted
- * message and the entry that owns the pending call survives from one run to the next.
+ * polkit, one after the other. A "no" is answered at once. After the last "yes" the handler runs
+ * again from the top, resolves everything again and derives its checks again; they are allowed
+ * only if each of them, with all its details, was approved. Nothing but the counted message and
+ * the entry that owns the pending call survives from one run to the next.
  */
 
 #include "basic/strv.h"
@@ -26,11 +26,10 @@ enum {
         POLKIT_CALLERS_MAX = 1024, /* calls whose sender's uid is being asked of the bus */
         POLKIT_PENDING_MAX = 64,   /* calls that wait for polkit */
         POLKIT_PENDING_PER_SENDER_MAX = 8,
-        POLKIT_ROUNDS_MAX = 4, /* a host that changes faster than polkit answers is denied */
 };
 
-#define POLKIT_DEADLINE_USEC (60 * USEC_PER_SEC)
-#define POLKIT_INTERACTIVE_DEADLINE_USEC (300 * USEC_PER_SEC)
+/* For each question: a person may have to find a password. */
+#define POLKIT_DEADLINE_USEC (300 * USEC_PER_SEC)
 
 typedef struct PolkitCheck {
         const char *action; /* static */
@@ -47,14 +46,14 @@ typedef struct CheckList {
 
 void check_list_done(CheckList *l);
 
-/* Takes over `details` on success. */
-_must_check_ int check_list_add(CheckList *l, const char *action, char **details);
+/* Copies `details`. */
+_must_check_ int check_list_add(CheckList *l, const char *action, char *const *details);
 
 typedef struct Polkit Polkit;
 
-/* `bus` is weak. The deadlines are POLKIT_*_DEADLINE_USEC but in tests. */
-_must_check_ int polkit_new(sd_bus *bus, sd_event *event, uint64_t deadline_usec,
-                            uint64_t interactive_deadline_usec, Polkit **ret);
+/* `bus` is weak. `again` is the handler of all messages that come to polkit_authorize(). */
+_must_check_ int polkit_new(sd_bus *bus, uint64_t deadline_usec, sd_bus_message_handler_t again,
+                            void *userdata, Polkit **ret);
 Polkit *polkit_free(Polkit *p);
 DEFINE_CLEANUP_FUNC(Polkit *, polkit_free);
 
@@ -62,8 +61,9 @@ DEFINE_CLEANUP_FUNC(Polkit *, polkit_free);
 void polkit_drop_all(Polkit *p);
 
 /*
- * 1: allowed, and the caller is `ret_uid`. 0: not yet; the handler returns 1 and is called again.
- * Negative: no, with `error` set. The content of `checks` may be taken over.
+ * 1: allowed, and the caller is `ret_uid`. 0: not yet; the handler returns 1, and the message is
+ * answered or the handler called again. Negative: no, with `error` set. The content of `checks`
+ * may be taken over.
  */
 _must_check_ int polkit_authorize(Polkit *p, sd_bus_message *m, CheckList *checks,
                                   uint32_t *ret_uid, sd_bus_error *error);

@@ -307,7 +307,7 @@ void fixture_tear_down(Fixture *f, gconstpointer data)
 
 void fixture_settle(Fixture *f)
 {
-        while (sd_event_run(f->event, 50000) > 0)
+        while (sd_event_run(f->event, 100 * USEC_PER_MSEC) > 0)
                 ;
 }
 
@@ -324,6 +324,13 @@ void fixture_send(sd_bus *client, sd_bus_message *m, Answer *a)
 {
         *a = (Answer){ 0 };
         g_assert_cmpint(sd_bus_call_async(client, &a->slot, m, on_answer, a, UINT64_MAX), >=, 0);
+}
+
+void fixture_wait(Fixture *f, Answer *a)
+{
+        for (int i = 0; i < 10000 && !a->arrived; i++)
+                g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >=, 0);
+        g_assert_true(a->arrived);
 }
 
 void answer_done(Answer *a)
@@ -349,9 +356,7 @@ sd_bus_message *fixture_call(Fixture *f, sd_bus_message *m, sd_bus_error *error)
         Answer a;
 
         fixture_send(sd_bus_message_get_bus(m), m, &a);
-        for (int i = 0; i < 10000 && !a.arrived; i++)
-                g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >=, 0);
-        g_assert_true(a.arrived);
+        fixture_wait(f, &a);
         if (sd_bus_message_is_method_error(a.message, NULL))
                 sd_bus_error_copy(error, sd_bus_message_get_error(a.message));
         else

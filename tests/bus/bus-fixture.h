@@ -86,7 +86,7 @@ void fixture_remove_polkit(Fixture *f);
 const Question *fixture_question(const Fixture *f, guint i);
 const char *question_detail(const Question *q, const char *key);
 
-/* Turns the loop until nothing has happened for 50 ms. */
+/* Turns the loop until nothing has happened for 100 ms. */
 void fixture_settle(Fixture *f);
 
 /* A call to the daemon that turns the loop until it is answered. NULL: `error` says why. */
@@ -104,6 +104,9 @@ typedef struct Answer {
         sd_bus_slot *slot;
 } Answer;
 void fixture_send(sd_bus *client, sd_bus_message *m, Answer *answer);
+
+/* Turns the loop until the answer is there. */
+void fixture_wait(Fixture *f, Answer *a);
 void answer_done(Answer *a);
 
 /* The kernel has changed: a new snapshot, with signals for what differs. */

@@ -141,27 +141,6 @@ static void test_served_xml_is_the_contract(Fixture *f, gconstpointer data)
         }
 }
 
-static void test_printed_xml_is_the_contract(void)
-{
-        g_autofree char *list = NULL;
-        size_t size;
-        FILE *stream = open_memstream(&list, &size);
-        g_auto(GStrv) names = NULL;
-
-        g_assert_cmpint(bus_introspect("list", stream), ==, 0);
-        fclose(stream);
-        names = g_strsplit(list, "\n", -1);
-        for (size_t i = 0; names[i] && *names[i]; i++) {
-                g_autofree char *contract = read_contract(names[i]), *printed = NULL;
-
-                stream = open_memstream(&printed, &size);
-                g_assert_cmpint(bus_introspect(names[i], stream), ==, 0);
-                fclose(stream);
-                g_assert_cmpstr(printed, ==, contract);
-        }
-        g_assert_cmpint(bus_introspect("org.vfiod1.Nothing", stdout), ==, -ENOENT);
-}
-
 /* Values as text --------------------------------------------------------------------------------
  */
 
@@ -540,8 +519,8 @@ static void begin_bind(Fixture *f, Answer *a)
                         >=, 0);
         fixture_send(f->nobody, m, a);
         sd_bus_message_unref(m);
-        fixture_settle(f);
-        g_assert_cmpuint(f->manager.n_submitted, ==, 1);
+        while (f->manager.n_submitted == 0)
+                g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >, 0);
         g_assert_false(a->arrived);
 }
 
@@ -553,8 +532,7 @@ static void test_done_job_answers_with_explanations(Fixture *f, gconstpointer da
 
         begin_bind(f, &a);
         manager_end_job(f->manager.jobs, JOB_DONE, REASON_NONE, NULL);
-        fixture_settle(f);
-        g_assert_true(a.arrived);
+        fixture_wait(f, &a);
         g_assert_cmpint(sd_bus_message_read(a.message, "o", &path), >, 0);
         g_assert_cmpstr(path, ==, "/org/vfiod1/job/1");
         results = read_dicts(a.message);
@@ -570,7 +548,7 @@ static void assert_ends_as(Fixture *f, JobState state, Reason reason, const char
 
         begin_bind(f, &a);
         manager_end_job(f->manager.jobs, state, reason, detail);
-        fixture_settle(f);
+        fixture_wait(f, &a);
         g_assert_true(sd_bus_message_is_method_error(a.message, name));
         g_assert_cmpstr(sd_bus_message_get_error(a.message)->message, ==, message);
         answer_done(&a);
@@ -653,7 +631,7 @@ static void test_apply_tells_all_refusals_at_its_end(Fixture *f, gconstpointer d
         g_assert_cmpuint(f->manager.n_submitted, ==, 1);
         g_assert_false(a.arrived);
         manager_end_job(f->manager.jobs, JOB_FAILED, REASON_BOOT_DISPLAY, NULL);
-        fixture_settle(f);
+        fixture_wait(f, &a);
         g_assert_cmpstr(sd_bus_message_get_error(a.message)->name, ==, "org.vfiod1.Error.Refused");
         g_assert_nonnull(strstr(sd_bus_message_get_error(a.message)->message,
                                 "0001:07:00.0: refused: boot-display: "));
@@ -750,9 +728,12 @@ static void test_changes_are_signalled_once(Fixture *f, gconstpointer data)
         manager_refresh(m);
         fixture_settle(f);
         g_assert_cmpuint(seen->len, ==, 1);
-        g_assert_true(was_seen(seen,
-                               "PropertiesChanged /org/vfiod1/device/pci_3a0000_3a05_3a00_2e0 "
-                               "Driver HostDriver Taken"));
+        g_assert_true(g_str_has_prefix(
+                g_ptr_array_index(seen, 0),
+                "PropertiesChanged /org/vfiod1/device/pci_3a0000_3a05_3a00_2e0 Driver State "));
+        g_assert_nonnull(strstr(g_ptr_array_index(seen, 0), " HostDriver "));
+        g_assert_true(g_str_has_suffix(g_ptr_array_index(seen, 0), " Taken"));
+        g_assert_null(strstr(g_ptr_array_index(seen, 0), " Address"));
         g_ptr_array_unref(seen);
 }
 
@@ -811,9 +792,8 @@ static void test_a_flood_is_limited(Fixture *f, gconstpointer data)
                 fixture_send(f->nobody, m, &answers[i]);
                 sd_bus_message_unref(m);
         }
-        fixture_settle(f);
         for (int i = 0; i < N; i++) {
-                g_assert_true(answers[i].arrived);
+                fixture_wait(f, &answers[i]);
                 n_limited += sd_bus_message_is_method_error(
                                      answers[i].message,
                                      "org.freedesktop.DBus.Error.LimitsExceeded") > 0;
@@ -902,7 +882,6 @@ int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
         TEST("served-xml-is-the-contract", test_served_xml_is_the_contract);
-        g_test_add_func("/bus/printed-xml-is-the-contract", test_printed_xml_is_the_contract);
         TEST("properties-are-the-listed-fields", test_properties_are_the_listed_fields);
         TEST("device-shows-what-is-known", test_device_shows_what_is_known);
         TEST("managed-objects-are-all-there", test_managed_objects_are_all_there);

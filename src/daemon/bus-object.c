@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * org.vfiod1.Device, one object per device and per place that a file names, and org.vfiod1.Group,
+ * one per IOMMU group: how they are found, what they show, and what a look changed in them.
+ *
+ * Both kinds are lists in a snapshot, sorted by a key that also gives the object's path.
+ */
+
+#include "basic/names.h"
+#include "daemon/bus-internal.h"
+
+typedef struct ObjectKind {
+        const char *prefix, *interface;
+        const sd_bus_vtable *vtable;
+        size_t (*count)(const Snapshot *s);
+        uint64_t (*key)(const Snapshot *s, size_t i);
+        int (*make_path)(uint64_t key, char **ret);
+        int (*read_path)(const char *path, uint64_t *ret);
+        int (*describe)(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata);
+        /* Whether nothing at all has changed, without a description; false if in doubt. */
+        bool (*is_same)(const Snapshot *before, size_t b, const Snapshot *after, size_t a);
+} ObjectKind;
+
+/* Devices -------------------------------------------------------------------------------------- */
+
+static uint64_t pack_address(const PciAddress *a)
+{
+        return (uint64_t)a->domain << 24 | (uint64_t)a->bus << 16 | (uint64_t)a->device << 8 |
+               a->function;
+}
+
+static PciAddress unpack_address(uint64_t key)
+{
+        return (PciAddress){ .domain = (uint32_t)(key >> 24),
+                             .bus = (uint8_t)(key >> 16),
+                             .device = (uint8_t)(key >> 8),
+                             .function = (uint8_t)key };
+}
+
+static size_t device_count(const Snapshot *s)
+{
+        return s->status ? s->status->n_statuses : 0;
+}
+
+static uint64_t device_key(const Snapshot *s, size_t i)
+{
+        return pack_address(&s->status->statuses[i].address);
+}
+
+static int device_make_path(uint64_t key, char **ret)
+{
+        PciAddress a = unpack_address(key);
+
+        return bus_device_path(&a, ret);
+}
+
+static int device_read_path(const char *path, uint64_t *ret)
+{
+        PciAddress a;
+        int r;
+
+        r = bus_device_from_path(path, &a);
+        if (r >= 0)
+                *ret = pack_address(&a);
+        return r;
+}
+
+static int device_describe(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata)
+{
+        PciAddress a = unpack_address(key);
+
+        return s->status ? describe_device(s, &a, f, userdata) : -ENOENT;
+}
+
+static bool status_equal(const DeviceStatus *a, const DeviceStatus *b)
+{
+        return a && b && a->state == b->state && a->reason == b->reason &&
+               streq_ptr(a->detail, b->detail);
+}
+
+static bool device_is_same(const Snapshot *before, size_t b, const Snapshot *after, size_t a)
+{
+        const PciAddress *address = &after->status->statuses[a].address;
+        ssize_t old = inventory_index(before->inventory, address);
+        ssize_t new = inventory_index(after->inventory, address);
+
+        if (!status_equal(&before->status->statuses[b], &after->status->statuses[a]))
+                return false;
+        /* Absent places have no device and no target: their state is all they have. */
+        if (old < 0 || new < 0)
+                return old < 0 && new < 0;
+        return before->inventory->devices[old] == after->inventory->devices[new] &&
+               memcmp(&before->desired->targets[old], &after->desired->targets[new],
+                      sizeof(Target)) == 0;
+}
+
+/* Groups --------------------------------------------------------------------------------------- */
+
+static size_t group_count(const Snapshot *s)
+{
+        return s->inventory && s->status ? s->inventory->n_groups : 0;
+}
+
+static uint64_t group_key(const Snapshot *s, size_t i)
+{
+        return (uint64_t)s->inventory->groups[i].number;
+}
+
+static int group_make_path(uint64_t key, char **ret)
+{
+        return bus_number_path(VFIOD_GROUP_PREFIX, key, ret);
+}
+
+static int group_read_path(const char *path, uint64_t *ret)
+{
+        return bus_number_from_path(VFIOD_GROUP_PREFIX, path, ret);
+}
+
+static int group_describe(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata)
+{
+        return group_count(s) > 0 && key <= INT32_MAX ? describe_group(s, (int)key, f, userdata)
+                                                      : -ENOENT;
+}
+
+static bool group_is_same(const Snapshot *before, size_t b, const Snapshot *after, size_t a)
+{
+        const Group *old = &before->inventory->groups[b], *new = &after->inventory->groups[a];
+
+        if (old->n_members != new->n_members)
+                return false;
+        for (size_t i = 0; i < new->n_members; i++) {
+                const PciAddress *address = &new->members[i]->address;
+
+                if (old->members[i] != new->members[i] ||
+                    !status_equal(status_find(before->status, address),
+                                  status_find(after->status, address)))
+                        return false;
+        }
+        return true;
+}
+
+enum { KIND_DEVICE, KIND_GROUP, _KIND_MAX };
+
+static const ObjectKind kinds[_KIND_MAX] = {
+        [KIND_DEVICE] = { VFIOD_DEVICE_PREFIX, VFIOD_DEVICE_INTERFACE, bus_device_vtable,
+                          device_count, device_key, device_make_path, device_read_path,
+                          device_describe, device_is_same },
+        [KIND_GROUP] = { VFIOD_GROUP_PREFIX, VFIOD_GROUP_INTERFACE, bus_group_vtable, group_count,
+                         group_key, group_make_path, group_read_path, group_describe,
+                         group_is_same },
+};
+
+/* Both ------------------------------------------------------------------------------------------
+ */
+
+void description_done(Description *d)
+{
+        for (size_t i = 0; i < d->n_fields; i++) {
+                free((char *)d->fields[i].string);
+                strv_free((char **)d->fields[i].strv);
+        }
+        d->n_fields = 0;
+}
+
+static int keep_field(const Field *f, void *userdata)
+{
+        _cleanup_free_ char *string = NULL;
+        char **strv = NULL;
+        Description *d = userdata;
+        Field *kept;
+        int r;
+
+        if (d->n_fields == ELEMENTSOF(d->fields))
+                return -EOVERFLOW;
+        string = strdup(strempty(f->string));
+        if (!string)
+                return -ENOMEM;
+        r = strv_copy(f->strv, &strv);
+        if (r < 0)
+                return r;
+        kept = &d->fields[d->n_fields++];
+        *kept = *f;
+        kept->string = TAKE_PTR(string);
+        kept->strv = strv;
+        return 0;
+}
+
+static const ObjectKind *find_kind(const char *path)
+{
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+                if (startswith(path, kinds[i].prefix))
+                        return &kinds[i];
+        return NULL;
+}
+
+int bus_object_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                    void **ret_found, sd_bus_error *error)
+{
+        const ObjectKind *k = find_kind(path);
+        Bus *b = userdata;
+        Snapshot s = manager_snapshot(b->manager);
+        uint64_t key;
+
+        description_done(&b->found);
+        if (!k || k->read_path(path, &key) < 0 || k->describe(&s, key, keep_field, &b->found) < 0)
+                return 0;
+        *ret_found = b;
+        return 1;
+}
+
+static int enumerate(const Bus *b, const ObjectKind *k, char ***ret_nodes)
+{
+        Snapshot s = manager_snapshot(b->manager);
+        size_t n = k->count(&s);
+        _cleanup_strv_ char **nodes = calloc(n + 1, sizeof(char *));
+        int r;
+
+        if (!nodes)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                r = k->make_path(k->key(&s, i), &nodes[i]);
+                if (r < 0)
+                        return r;
+        }
+        *ret_nodes = TAKE_PTR(nodes);
+        return 0;
+}
+
+int bus_device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                         sd_bus_error *error)
+{
+        return enumerate(userdata, &kinds[KIND_DEVICE], ret_nodes);
+}
+
+int bus_group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                        sd_bus_error *error)
+{
+        return enumerate(userdata, &kinds[KIND_GROUP], ret_nodes);
+}
+
+static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        const Bus *b = userdata;
+
+        for (size_t i = 0; i < b->found.n_fields; i++)
+                if (streq(b->found.fields[i].name, property))
+                        return bus_append_value(reply, &b->found.fields[i]);
+        return -ENODATA;
+}
+
+/*
+ * What a card is stays constant for as long as its object lives. Another card at the same address,
+ * put in between two looks, is another object: the first one is let go, see emit_differences().
+ */
+/* clang-format off */
+const sd_bus_vtable bus_device_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        CONSTANT("Address", "s"),
+        CONSTANT("Id", "s"),
+        CONSTANT("Class", "s"),
+        CHANGING("Driver", "s"),
+        CHANGING("State", "s"),
+        CHANGING("Reason", "s"),
+        CHANGING("Sentence", "s"),
+        CHANGING("Remedy", "s"),
+        CHANGING("Group", "i"),
+        CHANGING("NUMANode", "i"),
+        CHANGING("PF", "s"),
+        CHANGING("VF", "i"),
+        CHANGING("NumVFs", "u"),
+        CHANGING("TotalVFs", "u"),
+        CHANGING("VFIONode", "s"),
+        CHANGING("Rule", "s"),
+        CHANGING("Target", "s"),
+        CONSTANT("SubsystemId", "s"),
+        CONSTANT("Revision", "u"),
+        CHANGING("HostDriver", "s"),
+        CHANGING("ResetMethods", "as"),
+        CHANGING("BootVGA", "b"),
+        CHANGING("Slot", "s"),
+        CHANGING("Path", "s"),
+        CHANGING("Topology", "s"),
+        CHANGING("NetworkInterfaces", "as"),
+        CHANGING("MACAddress", "s"),
+        CHANGING("SerialNumber", "s"),
+        CHANGING("Taken", "b"),
+        SD_BUS_VTABLE_END,
+};
+
+const sd_bus_vtable bus_group_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        CONSTANT("Number", "i"),
+        CHANGING("Members", "as"),
+        CHANGING("Bridges", "as"),
+        CHANGING("State", "s"),
+        CHANGING("Reason", "s"),
+        CHANGING("VFIONode", "s"),
+        CHANGING("NodeUID", "u"),
+        CHANGING("NodeGID", "u"),
+        CHANGING("NodeMode", "u"),
+        SD_BUS_VTABLE_END,
+};
+/* clang-format on */
+
+/* Changes -------------------------------------------------------------------------------------- */
+
+void bus_emit_removed(sd_bus *bus, const char *path, const char *interface)
+{
+        const char *const interfaces[] = { "org.freedesktop.DBus.Peer",
+                                           "org.freedesktop.DBus.Introspectable",
+                                           "org.freedesktop.DBus.Properties", interface, NULL };
+
+        (void)sd_bus_emit_interfaces_removed_strv(bus, path, (char **)interfaces);
+}
+
+static bool is_constant(const sd_bus_vtable *vtable, const char *name)
+{
+        for (const sd_bus_vtable *v = vtable; v->type != _SD_BUS_VTABLE_END; v++)
+                if (v->type == _SD_BUS_VTABLE_PROPERTY && streq(v->x.property.member, name))
+                        return v->flags & SD_BUS_VTABLE_PROPERTY_CONST;
+        return false;
+}
+
+/*
+ * Getters read the manager's snapshot, which is the one after the change by now. All properties
+ * that may change are sent: what was taken from a device is not part of a snapshot, so that it
+ * cannot be compared, and changes only together with something that is.
+ */
+static void emit_differences(sd_bus *bus, const ObjectKind *k, const char *path,
+                             const Description *before, const Description *after)
+{
+        bool changed = false, replaced = false;
+
+        for (size_t i = 0; i < after->n_fields && i < before->n_fields; i++)
+                if (!field_equal(&before->fields[i], &after->fields[i])) {
+                        changed = true;
+                        replaced |= is_constant(k->vtable, after->fields[i].name);
+                }
+        if (replaced) {
+                bus_emit_removed(bus, path, k->interface);
+                (void)sd_bus_emit_object_added(bus, path);
+        } else if (changed)
+                (void)sd_bus_emit_properties_changed_strv(bus, path, k->interface, NULL);
+}
+
+static void emit_object(sd_bus *bus, const ObjectKind *k, const Snapshot *before,
+                        const Snapshot *after, uint64_t key)
+{
+        Description old = { .n_fields = 0 }, new = { .n_fields = 0 };
+        _cleanup_free_ char *path = NULL;
+
+        if (k->make_path(key, &path) >= 0 && k->describe(before, key, keep_field, &old) >= 0 &&
+            k->describe(after, key, keep_field, &new) >= 0)
+                emit_differences(bus, k, path, &old, &new);
+        description_done(&old);
+        description_done(&new);
+}
+
+static void emit_presence(sd_bus *bus, const ObjectKind *k, uint64_t key, bool added)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (k->make_path(key, &path) < 0)
+                return;
+        if (added)
+                (void)sd_bus_emit_object_added(bus, path);
+        else
+                bus_emit_removed(bus, path, k->interface);
+}
+
+static void emit_kind(sd_bus *bus, const ObjectKind *k, const Snapshot *before,
+                      const Snapshot *after)
+{
+        size_t n_before = k->count(before), n_after = k->count(after), b = 0, a = 0;
+
+        while (b < n_before || a < n_after) {
+                uint64_t old = b < n_before ? k->key(before, b) : UINT64_MAX;
+                uint64_t new = a < n_after ? k->key(after, a) : UINT64_MAX;
+
+                if (old != new)
+                        emit_presence(bus, k, MIN(old, new), new < old);
+                else if (!k->is_same(before, b, after, a))
+                        emit_object(bus, k, before, after, new);
+                b += old <= new;
+                a += new <= old;
+        }
+}
+
+sd_bus *bus_get_ready(const Manager *m)
+{
+        sd_bus *bus = manager_bus(m);
+
+        return bus && sd_bus_is_ready(bus) > 0 ? bus : NULL;
+}
+
+void bus_emit_changes(Manager *m, const Snapshot *before, const Snapshot *after)
+{
+        sd_bus *bus = bus_get_ready(m);
+
+        for (size_t i = 0; bus && i < ELEMENTSOF(kinds); i++)
+                emit_kind(bus, &kinds[i], before, after);
+}
