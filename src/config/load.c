@@ -269,7 +269,7 @@ static int load_rules(const Loader *loader)
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return failed && !previous ? strv_extend(&loader->config->broken, CONFIG_BROKEN_ANY) : 0;
 }
 
 /* vfiod=off, vfiod.skip=NN-name.conf,NN-name.conf */

@@ -74,16 +74,13 @@ static void read_serials(Offline *o)
 
 static int compute(Offline *o)
 {
-        _cleanup_(driver_db_freep) DriverDb *db = driver_db_new();
         DriverChoice *choices;
         int r;
 
-        if (!db)
-                return -ENOMEM;
         r = desired_compute(o->config, &o->requests, &o->origins, o->inventory, &o->desired);
         if (r < 0)
                 return r;
-        r = driver_choices_resolve(db, &o->root, o->inventory, o->desired, &o->origins, &choices);
+        r = driver_choices_resolve(&o->root, o->inventory, o->desired, &o->origins, &choices);
         if (r < 0)
                 return r;
         r = plan_compute(o->inventory, o->desired, choices, &o->origins, &o->plan);

@@ -47,18 +47,30 @@ static int on_disconnected(sd_bus_message *msg, void *userdata, sd_bus_error *er
         return schedule_reconnect(m);
 }
 
+/* The bus went while it was asked: the connection is made again, and the name asked for. */
+static bool bus_is_going(const sd_bus_error *e)
+{
+        return sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) ||
+               sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED);
+}
+
 static int on_name(sd_bus_message *msg, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        enum { NAME_OWNED = 1, NAME_OWNED_ALREADY = 4 }; /* D-Bus specification, RequestName */
         const sd_bus_error *e = sd_bus_message_get_error(msg);
+        Manager *m = userdata;
+        uint32_t result = 0;
 
-        if (e) {
-                log_error("Failed to own the bus name '" VFIOD_BUS_NAME "': %s (%s)", e->message,
-                          e->name);
-                return sd_event_exit(m->event, -EEXIST);
+        if (e && bus_is_going(e))
+                return 0;
+        if (!e && sd_bus_message_read(msg, "u", &result) > 0 &&
+            (result == NAME_OWNED || result == NAME_OWNED_ALREADY)) {
+                m->reconnect_usec = 0;
+                return 0;
         }
-        m->reconnect_usec = 0;
-        return 0;
+        log_error("Failed to own the bus name '" VFIOD_BUS_NAME "': %s",
+                  e ? e->message : "another vfiod runs already");
+        return sd_event_exit(m->event, -EEXIST);
 }
 
 static int open_bus(Manager *m)
@@ -67,7 +79,7 @@ static int open_bus(Manager *m)
 
         r = sd_bus_open_system_with_description(&m->bus, "vfiod");
         if (r >= 0)
-                r = sd_bus_attach_event(m->bus, m->event, SD_EVENT_PRIORITY_NORMAL);
+                r = sd_bus_attach_event(m->bus, m->event, MANAGER_PRIORITY);
         if (r >= 0)
                 r = bus_register(m->bus, m);
         if (r >= 0)

@@ -30,6 +30,7 @@ struct Job {
         char *detail;
         char *sender;            /* unique name of the caller, NULL: none */
         sd_bus_message *message; /* to be answered at the end; NULL with NO_WAIT */
+        RequestTable before;     /* this boot's requests when it was submitted */
         sd_event_source *linger;
         Job *next;
 };

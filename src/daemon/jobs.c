@@ -55,6 +55,7 @@ static Job *job_free(Job *j)
         sd_event_source_disable_unref(j->linger);
         sd_bus_message_unref(j->message);
         free(j->addresses);
+        request_table_done(&j->before);
         free(j->sender);
         free(j->detail);
         free(j);
@@ -91,15 +92,24 @@ static void job_end(Job *j, JobState state, Reason reason, const char *detail)
                 log_warning_errno(r, "Failed to let a job linger: %m");
 }
 
+/* What was asked for in vain is asked for no more; what was asked for before stays. */
 static void drop_requests(Job *j)
 {
-        if (j->kind != OPERATION_BIND)
-                return;
-        for (size_t i = 0; i < j->n_addresses; i++)
-                request_table_remove(&j->manager->requests, &j->addresses[i]);
-        j->manager->requests_dirty = true;
-        if (manager_schedule_look(j->manager, 0) < 0)
-                manager_look_at_all(j->manager);
+        Manager *m = j->manager;
+
+        for (size_t i = 0; i < j->n_addresses && j->kind == OPERATION_BIND; i++) {
+                const Request *before = request_table_find(&j->before, &j->addresses[i]);
+                const DeviceStatus *s = status_find(m->status, &j->addresses[i]);
+
+                if (s && s->state == STATE_READY && j->state != JOB_CANCELLED)
+                        continue;
+                if (!before)
+                        request_table_remove(&m->requests, &j->addresses[i]);
+                else if (request_table_put(&m->requests, before) < 0)
+                        log_error("Out of memory, a request stays.");
+                m->requests_dirty = true;
+                manager_look_at(m, &j->addresses[i]);
+        }
 }
 
 int job_cancel(Job *j)
@@ -108,8 +118,8 @@ int job_cancel(Job *j)
                 return -EALREADY;
         if (j->state != JOB_QUEUED)
                 return -EBUSY;
-        drop_requests(j);
         job_end(j, JOB_CANCELLED, REASON_NONE, NULL);
+        drop_requests(j);
         return 0;
 }
 
@@ -383,6 +393,7 @@ static void reset_tracks(Manager *m, const Job *j)
 
 int manager_submit(Manager *m, const Operation *op, Job **ret, sd_bus_error *error)
 {
+        _cleanup_(request_table_done) RequestTable before = { 0 };
         Job *j;
         int r;
 
@@ -395,15 +406,17 @@ int manager_submit(Manager *m, const Operation *op, Job **ret, sd_bus_error *err
                 if (r < 0)
                         return r;
         }
-        if (!(op->persist && op->kind == OPERATION_BIND)) {
+        r = request_table_copy(&m->requests, &before);
+        if (r >= 0 && !(op->persist && op->kind == OPERATION_BIND)) {
                 r = apply_operation(&m->requests, m, op);
-                if (r < 0)
-                        return r;
                 m->requests_dirty = true;
         }
-        r = job_new(m, op, &j);
+        if (r >= 0)
+                r = job_new(m, op, &j);
         if (r < 0)
                 return r;
+        j->before = before;
+        before = (RequestTable){ 0 };
         reset_tracks(m, j);
         for (size_t i = 0; i < j->n_addresses; i++)
                 manager_look_at(m, &j->addresses[i]);

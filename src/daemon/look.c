@@ -15,6 +15,9 @@
 /* Events that come within this time share one look. */
 #define DEBOUNCE_USEC (30 * USEC_PER_MSEC)
 
+/* More devices than that are looked at by one full look. */
+enum { LOOK_MAX = 256 };
+
 static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
 {
         int r = manager_look(userdata);
@@ -54,7 +57,9 @@ void manager_look_at(Manager *m, const PciAddress *address)
         for (size_t i = 0; i < m->n_look; i++)
                 if (pci_address_equal(&m->look[i], address))
                         return;
-        grown = m->look_all ? NULL : reallocarray(m->look, m->n_look + 1, sizeof(PciAddress));
+        grown = m->look_all || m->n_look == LOOK_MAX
+                        ? NULL
+                        : reallocarray(m->look, m->n_look + 1, sizeof(PciAddress));
         if (!grown) {
                 m->look_all = true;
                 return;
@@ -81,8 +86,7 @@ int manager_compute(Manager *m, const Inventory *inv, const RequestTable *reques
 
         r = desired_compute(m->config, requests, &m->origins, inv, &desired);
         if (r >= 0)
-                r = driver_choices_resolve(m->drivers, &m->root, inv, desired, &m->origins,
-                                           &choices);
+                r = driver_choices_resolve(&m->root, inv, desired, &m->origins, &choices);
         if (r >= 0)
                 r = plan_compute(inv, desired, choices, &m->origins, &plan);
         driver_choices_free(choices, inv->n_devices);
@@ -108,25 +112,27 @@ static int take_inventory(Manager *m, Inventory **ret)
         return 0;
 }
 
-/* Whether another program moved a device that we had brought where it belongs. */
+/* What the look says of earlier attempts, and of what other programs did. */
 static void observe(Manager *m)
 {
         uint64_t now = manager_now(m);
 
         for (size_t i = 0; i < m->status->n_statuses; i++) {
                 const DeviceStatus *s = &m->status->statuses[i];
+                bool ready = s->state == STATE_READY,
+                     settled = ready || s->state == STATE_UNMANAGED;
                 const Track *known = manager_find_track(m, &s->address);
                 Track *t;
 
-                if (s->state == STATE_READY && known && known->was_ready)
+                if (!settled && s->state != STATE_PENDING && s->state != STATE_FAILED)
                         continue;
-                if (s->state != STATE_READY && !(known && known->was_ready))
-                        continue;
-                if (s->state != STATE_READY && s->state != STATE_PENDING)
+                if (!known && !ready)
                         continue;
                 t = manager_track(m, &s->address);
-                if (t)
-                        track_observe(t, s->state == STATE_READY, now);
+                if (t && s->state == STATE_UNMANAGED)
+                        track_reset(t);
+                else if (t)
+                        track_observe(t, ready, now, m->config->daemon.retry_max_usec);
         }
 }
 

@@ -19,6 +19,12 @@ typedef struct Serial {
         uint64_t value;
 } Serial;
 
+/*
+ * Looks, saves and the bus take turns, so that no flood of calls keeps devices waiting. What
+ * workers have answered goes first.
+ */
+enum { MANAGER_PRIORITY = SD_EVENT_PRIORITY_NORMAL + 20 };
+
 struct Manager {
         sd_event *event;
         sd_bus *bus;
@@ -32,7 +38,6 @@ struct Manager {
         OriginTable origins;
         bool origins_dirty, requests_dirty;
 
-        DriverDb *drivers;
         Monitor *monitor;
         Pool *pool;
 

@@ -135,9 +135,7 @@ int manager_arm(Manager *m, sd_event_source **timer, uint64_t delay,
 
         if (!*timer) {
                 r = sd_event_add_time(m->event, timer, CLOCK_MONOTONIC, due, 1, handler, m);
-                /* What workers have answered goes first: they must not wait for the daemon. */
-                return r < 0 ? r
-                             : sd_event_source_set_priority(*timer, SD_EVENT_PRIORITY_NORMAL + 20);
+                return r < 0 ? r : sd_event_source_set_priority(*timer, MANAGER_PRIORITY);
         }
         r = sd_event_source_get_enabled(*timer, &enabled);
         if (r >= 0)
@@ -190,8 +188,9 @@ static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userda
                                 Track *t = manager_track(m, &address);
 
                                 manager_forget_serial(m, &address);
+                                /* Another card, or one that has forgotten: nothing counts. */
                                 if (t)
-                                        t->was_ready = false;
+                                        track_reset(t);
                         }
                         manager_look_at(m, &address);
                         break;
@@ -297,9 +296,6 @@ int manager_new(const char *prefix, const char *worker, Manager **ret)
         r = load_memory(m);
         if (r < 0)
                 return r;
-        m->drivers = driver_db_new();
-        if (!m->drivers)
-                return log_error_errno(ENOMEM, "Out of memory.");
         r = pool_new(m->event, worker, m->root.prefix, m->config->daemon.max_workers, on_late, m,
                      &m->pool);
         if (r < 0)
@@ -347,7 +343,6 @@ Manager *manager_free(Manager *m)
         pool_free(m->pool);
         work_free_all(m);
         monitor_free(m->monitor);
-        driver_db_free(m->drivers);
         status_table_free(m->status);
         plan_free(m->plan);
         desired_free(m->desired);
@@ -379,29 +374,26 @@ static void reset_tracks(Manager *m)
 
 int manager_reload(Manager *m, bool forget)
 {
-        _cleanup_(config_freep) Config *config = NULL;
-        Config *old = m->config;
+        Config *config;
         int r;
 
-        (void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
-                         (unsigned long long)manager_now(m));
+        if (m->settled)
+                (void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                                 (unsigned long long)manager_now(m));
         r = load_config(m, &config);
         if (r >= 0) {
+                config_free(m->config);
+                m->config = config;
                 if (forget && m->requests.n_requests > 0) {
                         request_table_done(&m->requests);
                         m->requests_dirty = true;
                 }
                 reset_tracks(m);
                 pool_set_max_workers(m->pool, config->daemon.max_workers);
-                m->config = TAKE_PTR(config);
                 manager_look_at_all(m);
-                /* Desired state and plan point into the old files until the look is done. */
                 r = manager_look(m);
-                if (r < 0)
-                        config = TAKE_PTR(m->config), m->config = old;
-                else
-                        config_free(old);
         }
-        (void)sd_notify(false, "READY=1");
+        if (m->settled)
+                (void)sd_notify(false, "READY=1");
         return r;
 }

@@ -106,6 +106,7 @@ static int make_origin(const Manager *m, const Device *d, const Origin *known,
                 r = copy_string(streq(intended, "none") ? "" : intended, &o.intended);
         if (r >= 0)
                 r = copy_string(t->rule && !t->requested ? t->rule->name : NULL, &o.rule);
+        o.implied = t->implied;
         if (r < 0)
                 return r;
         *ret = o;
@@ -192,26 +193,34 @@ static void forget_origins(Manager *m, const PciAddress *addresses, size_t n)
         m->origins_dirty = m->origins_dirty || n > 0;
 }
 
+static void take_in_failure(Manager *m, Track *t, const RunResult *result)
+{
+        bool culprit = pci_address_equal(&t->address, &result->address);
+        _cleanup_free_ char *about = NULL;
+
+        if (!culprit && asprintf(&about, "%s: %s", PCI_ADDRESS_STR(&result->address),
+                                 strempty(result->detail)) < 0)
+                about = NULL;
+        track_failed(t, result->reason, culprit ? result->detail : about, manager_now(m),
+                     m->config->daemon.retry_max_usec);
+        t->stuck = pool_find_stuck(m->pool, &t->address) > 0;
+}
+
+/* Whether it helped, the next look shows; here only what went wrong is known. */
 static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
 {
         for (size_t i = 0; i < u->n_members; i++) {
-                bool culprit = pci_address_equal(&u->members[i], &result->address);
-                _cleanup_free_ char *about = NULL;
                 Track *t = manager_track(m, &u->members[i]);
 
                 if (!t)
                         continue;
                 t->working = false;
-                if (result->ok) {
-                        track_succeeded(t);
-                        continue;
-                }
-                if (!culprit && asprintf(&about, "%s: %s", PCI_ADDRESS_STR(&result->address),
-                                         strempty(result->detail)) < 0)
-                        about = NULL;
-                track_failed(t, result->reason, culprit ? result->detail : about, manager_now(m),
-                             m->config->daemon.retry_max_usec);
-                t->stuck = result->stuck && culprit;
+                if (!result->ok || (result->replan && t->replanned))
+                        take_in_failure(m, t, result);
+                else if (result->replan)
+                        t->replanned = true;
+                else
+                        t->attempted = true;
         }
 }
 
@@ -224,9 +233,9 @@ static void on_done(Run *run, const RunResult *result, void *userdata)
 
         w->over = true;
         take_in_result(m, u, result);
-        if (result->ok)
+        if (result->ok && !result->replan)
                 forget_origins(m, u->back, u->n_back);
-        else if (!result->ok && result->rolled_back)
+        else if (!result->begun || result->replan || result->rolled_back)
                 forget_origins(m, w->created, w->n_created);
         for (size_t i = 0; i < u->n_members; i++)
                 manager_look_at(m, &u->members[i]);
@@ -295,19 +304,31 @@ void manager_start_work(Manager *m)
         }
 }
 
+/* When the last of the members may be tried again; 0: none of them waits for its time. */
+static uint64_t unit_retry(const Manager *m, const Unit *u)
+{
+        uint64_t retry = 0;
+
+        for (size_t i = 0; i < u->n_members; i++) {
+                const Track *t = manager_find_track((void *)m, &u->members[i]);
+
+                if (t && (t->contended || t->stuck || t->working))
+                        return 0;
+                if (t)
+                        retry = MAX(retry, t->retry_usec);
+        }
+        return retry;
+}
+
 uint64_t manager_next_retry(const Manager *m)
 {
-        uint64_t next = USEC_INFINITY;
+        uint64_t next = USEC_INFINITY, now = manager_now(m);
 
         for (size_t i = 0; i < m->plan->n_units && !m->config->disabled; i++) {
-                const Unit *u = &m->plan->units[i];
+                uint64_t retry = unit_retry(m, &m->plan->units[i]);
 
-                for (size_t k = 0; k < u->n_members && u->n_steps > 0; k++) {
-                        const Track *t = manager_find_track((void *)m, &u->members[k]);
-
-                        if (t && !t->contended && !t->stuck && !t->working && t->retry_usec > 0)
-                                next = MIN(next, t->retry_usec);
-                }
+                if (m->plan->units[i].n_steps > 0 && retry > now)
+                        next = MIN(next, retry);
         }
         return next;
 }

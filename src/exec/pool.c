@@ -23,6 +23,7 @@ typedef struct Worker {
         sd_event_source *io, *child, *timer;
         Pending *current;
         bool abandoned;
+        bool gone; /* its socket is closed; only its exit is waited for */
         struct Worker *next;
 } Worker;
 
@@ -59,6 +60,16 @@ static Worker *worker_free(Worker *w)
 }
 DEFINE_CLEANUP_FUNC(Worker *, worker_free);
 
+/* Lets go of a worker that will answer no more. It ends by itself, and is reaped then. */
+static void worker_close(Worker *w)
+{
+        w->io = sd_event_source_disable_unref(w->io);
+        w->timer = sd_event_source_disable_unref(w->timer);
+        close(w->fd);
+        w->fd = -EBADF;
+        w->gone = true;
+}
+
 /* Ends the current request, or says that an abandoned one came to its end. */
 static void worker_finish(Worker *w, PoolOutcome outcome, const WorkerReply *reply)
 {
@@ -67,7 +78,8 @@ static void worker_finish(Worker *w, PoolOutcome outcome, const WorkerReply *rep
 
         if (!p)
                 return;
-        (void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+        if (w->timer)
+                (void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
         (void)sd_event_source_set_enabled(pool->kick, SD_EVENT_ONESHOT);
         if (w->abandoned)
                 pool->late(&p->request.address, pool->userdata);
@@ -87,11 +99,11 @@ static int on_worker_io(sd_event_source *s, int fd, uint32_t revents, void *user
             reply.id == w->current->request.id) {
                 worker_finish(w, POOL_REPLIED, &reply);
                 if (w->abandoned)
-                        worker_free(w);
+                        worker_close(w);
                 return 0;
         }
         worker_finish(w, POOL_DIED, NULL);
-        worker_free(w);
+        worker_close(w);
         return 0;
 }
 
@@ -193,7 +205,7 @@ static Worker *find_idle(const Pool *p, unsigned *ret_active)
         unsigned n = 0;
 
         for (Worker *w = p->workers; w; w = w->next) {
-                if (w->abandoned)
+                if (w->abandoned || w->gone)
                         continue;
                 n++;
                 if (!w->current)
@@ -225,7 +237,7 @@ static void worker_ask(Worker *w, Pending *pending)
                 r = -errno;
         if (r < 0) {
                 worker_finish(w, POOL_DIED, NULL);
-                worker_free(w);
+                worker_close(w);
         }
 }
 

@@ -18,7 +18,6 @@ struct Run {
         RunHooks hooks;
         void *userdata;
         RunResult result;
-        bool replan; /* a module brought another driver than expected: nothing was done */
 };
 
 static void run_phase(Run *run);
@@ -110,6 +109,21 @@ static bool binds_driver(const Unit *u, const char *driver)
         return false;
 }
 
+/* What comes after the module was planned for a driver that it does not have. */
+static void run_replan(Run *run, const Step *s, const char *driver)
+{
+        char *detail;
+
+        run->result.replan = true;
+        run->result.reason = REASON_DRIVER_REJECTED;
+        run->result.address = s->address;
+        if (asprintf(&detail, "the module '%s' brings the driver '%s' and not the one declared",
+                     s->argument, driver) >= 0) {
+                free(run->result.detail);
+                run->result.detail = detail;
+        }
+}
+
 static void step_ended(Run *run, size_t i, PoolOutcome outcome, const WorkerReply *reply)
 {
         const Step *s = &run->current->steps[i];
@@ -117,6 +131,8 @@ static void step_ended(Run *run, size_t i, PoolOutcome outcome, const WorkerRepl
         if (outcome == POOL_TIMED_OUT)
                 run->result.stuck = true;
         if (outcome != POOL_REPLIED) {
+                /* It may have happened, and taking it back does no harm if not. */
+                run->done[i] = outcome == POOL_DIED && run->current == &run->unit;
                 run_fail(run,
                          outcome == POOL_TIMED_OUT ? REASON_WRITE_TIMEOUT : REASON_DRIVER_REJECTED,
                          &s->address, sentence_of_loss(s, outcome));
@@ -130,7 +146,7 @@ static void step_ended(Run *run, size_t i, PoolOutcome outcome, const WorkerRepl
         run->done[i] = true;
         if (s->kind == STEP_LOAD_MODULE && !startswith(s->argument, "pci:") && reply->text[0] &&
             !binds_driver(run->current, reply->text))
-                run->replan = true;
+                run_replan(run, s, reply->text);
 }
 
 /* Within a phase a device has one step, so address and argument tell which one it was. */
@@ -189,6 +205,7 @@ static int submit_phase(Run *run)
         StepKind kind = u->steps[first].kind;
         int r = 0;
 
+        run->result.begun = true;
         for (; run->next < u->n_steps && u->steps[run->next].kind == kind && r >= 0; run->next++) {
                 WorkerRequest q;
 
@@ -238,7 +255,7 @@ static void run_phase(Run *run)
                 }
                 forward = false;
         }
-        if (run->result.stuck || run->replan || (forward && !run->result.ok) ||
+        if (run->result.stuck || run->result.replan || (forward && !run->result.ok) ||
             run->next >= run->current->n_steps) {
                 run->result.rolled_back = !forward && all_done(run);
                 run_end(run);
@@ -279,7 +296,9 @@ static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const Work
 
 void run_resume(Run *run, int error)
 {
-        if (error < 0)
+        if (error == -ENODEV)
+                run_fail(run, REASON_DEVICE_GONE, &run->unit.members[0], NULL);
+        else if (error < 0)
                 run_fail(run, REASON_DRIVER_REJECTED, &run->unit.members[0],
                          strdup("what was there before cannot be written to "
                                 "/var/lib/vfiod/state, so nothing was begun"));
@@ -297,7 +316,8 @@ static int submit_inspections(Run *run)
         for (size_t i = 0; i < run->unit.n_steps && r >= 0 && !run->unit.restore; i++) {
                 WorkerRequest q = { .verb = WORKER_INSPECT, .address = run->unit.steps[i].address };
 
-                if (run->unit.steps[i].kind != STEP_SET_OVERRIDE)
+                if (run->unit.steps[i].kind != STEP_SET_OVERRIDE &&
+                    run->unit.steps[i].kind != STEP_CLEAR_OVERRIDE)
                         continue;
                 r = pool_submit(run->pool, &q, run->timeout_usec, on_inspected, run);
                 if (r >= 0)

@@ -14,7 +14,9 @@ typedef struct Run Run;
 typedef struct RunResult {
         bool ok;
         bool stuck;         /* a write has not returned: nothing more may be written there */
+        bool begun;         /* some step was asked for */
         bool rolled_back;   /* every step that was done has been taken back */
+        bool replan;        /* ok so far, but a module brought another driver than was planned */
         Reason reason;      /* if not ok */
         PciAddress address; /* the device that it is about */
         char *detail;       /* a sentence; belongs to the run */

@@ -95,6 +95,9 @@ typedef struct DaemonSettings {
         char **allowed_drivers;        /* AllowedDrivers=vfio-pci */
 } DaemonSettings;
 
+/* In Config.broken: a directory cannot be read, so any file may be missing. */
+#define CONFIG_BROKEN_ANY "*"
+
 typedef struct Config {
         DaemonSettings daemon;
         Rule **rules; /* sorted by name */

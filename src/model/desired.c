@@ -102,7 +102,7 @@ static void apply_rule(const Rule *rule, const Inventory *inv, const OriginTable
 
 static void apply_requests(const RequestTable *requests, const Inventory *inv, Target *targets)
 {
-        for (size_t i = 0; requests && i < requests->n_requests; i++) {
+        for (size_t i = 0; i < requests->n_requests; i++) {
                 const Request *r = &requests->requests[i];
                 ssize_t k = inventory_index(inv, &r->address);
 
@@ -120,9 +120,43 @@ static void hold_broken(const Config *config, const Inventory *inv, const Origin
                 const Origin *o = origin_table_find_device(origins, inv->devices[i]);
 
                 if (o && o->rule && targets[i].kind == TARGET_UNMANAGED && !targets[i].requested &&
-                    strv_contains(config->broken, o->rule))
+                    (strv_contains(config->broken, o->rule) ||
+                     strv_contains(config->broken, CONFIG_BROKEN_ANY)))
                         targets[i].hold = true;
         }
+}
+
+static bool rule_has_device(const Target *targets, size_t n, const char *rule)
+{
+        for (size_t i = 0; i < n; i++)
+                if (targets[i].rule && targets[i].matched && streq(targets[i].rule->name, rule))
+                        return true;
+        return false;
+}
+
+/* What moved with a card that was only unplugged waits for it: its file is still there. */
+static void hold_companions(const Config *config, const Inventory *inv, const OriginTable *origins,
+                            Target *targets)
+{
+        for (size_t i = 0; i < inv->n_devices; i++) {
+                const Origin *o = origin_table_find_device(origins, inv->devices[i]);
+
+                if (o && o->implied && o->rule && targets[i].kind == TARGET_UNMANAGED &&
+                    !targets[i].requested && config_find_rule(config, o->rule) &&
+                    !rule_has_device(targets, inv->n_devices, o->rule))
+                        targets[i].hold = true;
+        }
+}
+
+/* References to all that the targets will point into. */
+static int keep_sources(const Config *config, const RequestTable *requests, Desired *d)
+{
+        d->rules = calloc(config->n_rules + 1, sizeof(Rule *));
+        if (!d->rules)
+                return -ENOMEM;
+        for (; d->n_rules < config->n_rules; d->n_rules++)
+                d->rules[d->n_rules] = rule_ref(config->rules[d->n_rules]);
+        return requests ? request_table_copy(requests, &d->requests) : 0;
 }
 
 /* The member whose file or request makes the group move, or NULL. */
@@ -198,14 +232,18 @@ int desired_compute(const Config *config, const RequestTable *requests, const Or
         if (!d->targets)
                 return -ENOMEM;
         d->n_targets = inv->n_devices;
+        r = keep_sources(config, requests, d);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < config->n_rules; i++) {
                 apply_rule(config->rules[i], inv, origins, d->targets);
                 r = collect_absent(config->rules[i], inv, d);
                 if (r < 0)
                         return r;
         }
-        apply_requests(requests, inv, d->targets);
+        apply_requests(&d->requests, inv, d->targets);
         hold_broken(config, inv, origins, d->targets);
+        hold_companions(config, inv, origins, d->targets);
         for (size_t i = 0; i < inv->n_groups; i++)
                 expand_group(&inv->groups[i], inv, d->targets);
         *ret = TAKE_PTR(d);
@@ -216,6 +254,10 @@ Desired *desired_free(Desired *d)
 {
         if (!d)
                 return NULL;
+        for (size_t i = 0; i < d->n_rules; i++)
+                rule_unref(d->rules[i]);
+        free(d->rules);
+        request_table_done(&d->requests);
         free(d->targets);
         free(d->absent);
         free(d);

@@ -11,7 +11,7 @@
 typedef struct Target {
         TargetKind kind;
         const char *driver;   /* if TARGET_DRIVER; belongs to rule or request */
-        const Rule *rule;     /* weak: the Config must outlive this */
+        const Rule *rule;     /* or NULL; Desired holds a reference */
         bool requested;       /* by a request, not by a file */
         bool implied;         /* only because its IOMMU group moves as a whole */
         bool matched;         /* a file or request names the device itself */
@@ -32,6 +32,9 @@ typedef struct Desired {
         size_t n_targets;
         Absent *absent;
         size_t n_absent;
+        Rule **rules; /* what the targets point to lives as long as they do */
+        size_t n_rules;
+        RequestTable requests;
 } Desired;
 
 _must_check_ int desired_compute(const Config *config, const RequestTable *requests,

@@ -24,11 +24,12 @@ static const char *mac_value(const Device *d, const Origin *origin, char *buffer
         return buffer;
 }
 
-static const char *serial_value(const Device *d, char *buffer, size_t size)
+/* A read that failed must not make a device taken by its number look like another one. */
+static const char *serial_value(const Device *d, const Origin *origin, char *buffer, size_t size)
 {
-        uint64_t s = d->serial;
+        uint64_t s = d->has_serial ? d->serial : origin ? origin->identity.serial : 0;
 
-        if (!d->has_serial)
+        if (!d->has_serial && !(origin && origin->identity.has_serial))
                 return NULL;
         snprintf(buffer, size, "%02x-%02x-%02x-%02x-%02x-%02x-%02x-%02x",
                  (unsigned)(s >> 56 & 0xff), (unsigned)(s >> 48 & 0xff), (unsigned)(s >> 40 & 0xff),
@@ -61,7 +62,7 @@ const char *match_value(MatchKey key, const Device *d, const Origin *origin, cha
         case MATCH_SLOT:
                 return d->slot;
         case MATCH_SERIAL_NUMBER:
-                return serial_value(d, buffer, size);
+                return serial_value(d, origin, buffer, size);
         case MATCH_MAC_ADDRESS:
                 return mac_value(d, origin, buffer, size);
         case MATCH_PHYSICAL_FUNCTION:

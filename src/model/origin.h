@@ -11,7 +11,8 @@ typedef struct Origin {
         char *driver;   /* host driver before, NULL: none */
         char *override; /* driver_override before, NULL: unset */
         char *intended; /* the driver it was taken for; "" for no driver */
-        char *rule;     /* the file that wanted it, NULL: a request or the group's need */
+        char *rule;     /* the file that wanted it, NULL: a request */
+        bool implied;   /* only because its IOMMU group moved as a whole */
         bool has_mac;
         uint8_t mac[6]; /* the NIC's permanent address, seen under the host driver */
         bool taken;     /* in this boot. Else only a memory of an earlier boot */

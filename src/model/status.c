@@ -42,29 +42,38 @@ void track_failed(Track *t, Reason reason, const char *detail, uint64_t now, uin
 void track_succeeded(Track *t)
 {
         t->failure = REASON_NONE;
+        t->replanned = false;
         t->n_failures = 0;
         t->retry_usec = 0;
         free(TAKE_PTR(t->detail));
 }
 
-void track_observe(Track *t, bool ready, uint64_t now)
+static void track_drift(Track *t, uint64_t now)
 {
-        if (ready) {
-                t->was_ready = true;
-                return;
-        }
-        if (!t->was_ready)
-                return;
-        t->was_ready = false;
         t->n_drifts = now - t->drift_usec <= DRIFT_WINDOW_USEC ? t->n_drifts + 1 : 1;
         t->drift_usec = now;
         if (t->n_drifts >= DRIFT_LIMIT)
                 t->contended = true;
 }
 
+void track_observe(Track *t, bool ready, uint64_t now, uint64_t retry_max)
+{
+        if (ready)
+                track_succeeded(t);
+        else if (t->attempted)
+                track_failed(t, REASON_DRIVER_REJECTED,
+                             "the kernel took every step, and yet it is not as declared", now,
+                             retry_max);
+        else if (t->was_ready)
+                track_drift(t, now);
+        t->attempted = false;
+        t->was_ready = ready;
+}
+
 void track_reset(Track *t)
 {
         track_succeeded(t);
+        t->attempted = false;
         t->contended = false;
         t->was_ready = false;
         t->n_drifts = 0;
@@ -104,11 +113,22 @@ static void set_refused(DeviceStatus *s, const Refusal *f)
                 s->detail = NULL;
 }
 
-static void set_unfinished(DeviceStatus *s, const Track *t)
+/* A member that is stuck or contended keeps all of its unit from going on. */
+static void set_obstructed(DeviceStatus *s, const Track *obstacle)
 {
-        if (t && t->contended) {
-                s->state = STATE_CONTENDED;
-                s->reason = REASON_CONTENDED;
+        s->state = obstacle->stuck ? STATE_STUCK : STATE_CONTENDED;
+        s->reason = obstacle->stuck ? REASON_WRITE_TIMEOUT : REASON_CONTENDED;
+        if (pci_address_equal(&obstacle->address, &s->address))
+                s->detail = copy_detail(obstacle->detail);
+        else if (asprintf(&s->detail, "%s: %s", PCI_ADDRESS_STR(&obstacle->address),
+                          reason_row(s->reason)->sentence) < 0)
+                s->detail = NULL;
+}
+
+static void set_unfinished(DeviceStatus *s, const Track *t, const Track *obstacle)
+{
+        if (obstacle) {
+                set_obstructed(s, obstacle);
         } else if (t && t->failure != REASON_NONE) {
                 s->state = STATE_FAILED;
                 s->reason = t->failure;
@@ -119,16 +139,14 @@ static void set_unfinished(DeviceStatus *s, const Track *t)
         }
 }
 
-static void device_status(const Target *target, const Unit *u, const Track *t, bool disabled,
-                          DeviceStatus *s)
+static void device_status(const Target *target, const Unit *u, const Track *t,
+                          const Track *obstacle, bool disabled, DeviceStatus *s)
 {
         bool managed = target->kind != TARGET_UNMANAGED || target->problem != REASON_NONE;
         bool unfinished = u && has_step(u, &s->address);
 
         if (t && t->stuck) {
-                s->state = STATE_STUCK;
-                s->reason = REASON_WRITE_TIMEOUT;
-                s->detail = copy_detail(t->detail);
+                set_obstructed(s, t);
         } else if (t && t->working) {
                 s->state = STATE_WORKING;
                 s->reason = REASON_WORKING;
@@ -138,7 +156,7 @@ static void device_status(const Target *target, const Unit *u, const Track *t, b
         } else if (u && managed && u->n_refusals > 0) {
                 set_refused(s, refusal_for(u, &s->address));
         } else if (unfinished) {
-                set_unfinished(s, t);
+                set_unfinished(s, t, obstacle);
         } else {
                 s->state = managed ? STATE_READY : STATE_UNMANAGED;
         }
@@ -157,6 +175,20 @@ static const Unit **index_units(const Inventory *inv, const Plan *plan)
                                 units[n] = &plan->units[i];
                 }
         return units;
+}
+
+/* The member that keeps the unit from going on, or NULL; a stuck one rather than a contended. */
+static const Track *find_obstacle(const Unit *u, find_track_t find_track, void *userdata)
+{
+        const Track *obstacle = NULL;
+
+        for (size_t i = 0; u && i < u->n_members && find_track; i++) {
+                const Track *t = find_track(userdata, &u->members[i]);
+
+                if (t && (t->stuck || (t->contended && !obstacle)))
+                        obstacle = t;
+        }
+        return obstacle;
 }
 
 static int compare_statuses(const void *a, const void *b)
@@ -182,7 +214,8 @@ int status_compute(const Inventory *inv, const Desired *desired, const Plan *pla
 
                 s->address = inv->devices[i]->address;
                 device_status(&desired->targets[i], units[i],
-                              find_track ? find_track(userdata, &s->address) : NULL, disabled, s);
+                              find_track ? find_track(userdata, &s->address) : NULL,
+                              find_obstacle(units[i], find_track, userdata), disabled, s);
         }
         for (size_t i = 0; i < desired->n_absent; i++)
                 t->statuses[t->n_statuses++] = (DeviceStatus){

@@ -28,6 +28,8 @@ int device_state_from_string(const char *s);
 typedef struct Track {
         PciAddress address;
         bool working;
+        bool attempted; /* every step went well; the next look shows whether it helped */
+        bool replanned; /* a module brought another driver than its name said */
         bool stuck;
         Reason failure;      /* of the last attempt; REASON_NONE: it went well */
         char *detail;        /* its sentence */
@@ -46,10 +48,12 @@ void track_failed(Track *t, Reason reason, const char *detail, uint64_t now, uin
 void track_succeeded(Track *t);
 
 /*
- * A look at the device found it as declared or not, while no work of ours was under way.
- * Five drifts, none more than a minute after the one before, make it contended.
+ * A look at the device found it as declared or not, while no work of ours was under way. After an
+ * attempt that tells success from failure, whatever the kernel answered to the steps. Otherwise
+ * another program moved the device: five such drifts, none more than a minute after the one
+ * before, make it contended.
  */
-void track_observe(Track *t, bool ready, uint64_t now);
+void track_observe(Track *t, bool ready, uint64_t now, uint64_t retry_max);
 
 /* An operator asked again: forget failures and contention. */
 void track_reset(Track *t);

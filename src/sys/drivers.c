@@ -26,7 +26,8 @@ typedef struct Answer {
         Reason reason; /* module-missing, module-blocked, or none */
 } Answer;
 
-struct DriverDb {
+/* Notes for one look: each module is asked for once, however many devices want it. */
+typedef struct DriverDb {
         const Sysroot *root;
         const Inventory *inv;
         const OriginTable *origins;
@@ -35,29 +36,15 @@ struct DriverDb {
         size_t n_aliases;
         Answer *answers;
         size_t n_answers;
-};
+} DriverDb;
 
-DriverDb *driver_db_new(void)
-{
-        return calloc(1, sizeof(DriverDb));
-}
-
-static void forget(DriverDb *db)
+static void driver_db_done(DriverDb *db)
 {
         for (size_t i = 0; i < db->n_answers; i++)
                 free(db->answers[i].module);
         free(db->answers);
         free(db->aliases);
         free(db->index);
-        *db = (DriverDb){ 0 };
-}
-
-DriverDb *driver_db_free(DriverDb *db)
-{
-        if (db)
-                forget(db);
-        free(db);
-        return NULL;
 }
 
 static int add_alias(DriverDb *db, char *line)
@@ -262,21 +249,17 @@ static int choose(DriverDb *db, const Device *d, const Target *t, DriverChoice *
         }
 }
 
-int driver_choices_resolve(DriverDb *db, const Sysroot *root, const Inventory *inv,
-                           const Desired *desired, const OriginTable *origins, DriverChoice **ret)
+int driver_choices_resolve(const Sysroot *root, const Inventory *inv, const Desired *desired,
+                           const OriginTable *origins, DriverChoice **ret)
 {
+        _cleanup_(driver_db_done) DriverDb db = { .root = root, .inv = inv, .origins = origins };
         DriverChoice *choices = calloc(inv->n_devices + 1, sizeof(DriverChoice));
         int r = 0;
 
         if (!choices)
                 return -ENOMEM;
-        forget(db);
-        db->root = root;
-        db->inv = inv;
-        db->origins = origins;
         for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
-                r = choose(db, inv->devices[i], &desired->targets[i], &choices[i]);
-        forget(db);
+                r = choose(&db, inv->devices[i], &desired->targets[i], &choices[i]);
         if (r < 0) {
                 driver_choices_free(choices, inv->n_devices);
                 return r;

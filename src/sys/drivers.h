@@ -6,13 +6,6 @@
 #include "model/desired.h"
 #include "sys/sysroot.h"
 
-/* Notes for one look: each module is asked for once, however many devices want it. */
-typedef struct DriverDb DriverDb;
-
-DriverDb *driver_db_new(void);
-DriverDb *driver_db_free(DriverDb *db);
-DEFINE_CLEANUP_FUNC(DriverDb *, driver_db_free);
-
 /*
  * For each device whose target needs a driver that it does not have: the driver, the module to
  * load first if it is not registered, or the reason why there is none. The array is as long as
@@ -23,7 +16,7 @@ DEFINE_CLEANUP_FUNC(DriverDb *, driver_db_free);
  * TARGET_HOST of a driverless device, and devices in `origins` to be given back: the origin's
  * driver, by the device's own modalias if it is not registered.
  */
-_must_check_ int driver_choices_resolve(DriverDb *db, const Sysroot *root, const Inventory *inv,
+_must_check_ int driver_choices_resolve(const Sysroot *root, const Inventory *inv,
                                         const Desired *desired, const OriginTable *origins,
                                         DriverChoice **ret);
 

@@ -67,9 +67,9 @@ static void put_origin(FILE *f, const Origin *o)
 {
         const Identity *i = &o->identity;
 
-        fprintf(f, "origin address=%s id=%04x:%04x subsystem=%04x:%04x taken=%d",
+        fprintf(f, "origin address=%s id=%04x:%04x subsystem=%04x:%04x taken=%d implied=%d",
                 PCI_ADDRESS_STR(&o->address), i->vendor, i->device, i->subvendor, i->subdevice,
-                o->taken);
+                o->taken, o->implied);
         if (i->has_serial)
                 fprintf(f, " serial=%016llx", (unsigned long long)i->serial);
         if (o->has_mac)
@@ -156,6 +156,8 @@ static int set_field(Origin *o, const char *key, const char *value)
                 ok = parse_pair(value, &i->subvendor, &i->subdevice);
         else if (streq(key, "taken"))
                 ok = parse_boolean(value, &o->taken) >= 0;
+        else if (streq(key, "implied"))
+                ok = parse_boolean(value, &o->implied) >= 0;
         else if (streq(key, "serial"))
                 ok = i->has_serial = parse_uint(value, 16, UINT64_MAX, &i->serial) >= 0;
         else if (streq(key, "mac"))

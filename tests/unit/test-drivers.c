@@ -13,7 +13,6 @@
 /* A host of two devices, and what the rules want of both. */
 typedef struct Host {
         FakeTree *tree;
-        DriverDb *db;
         Inventory *inv;
         Target targets[2]; /* GPU, NIC */
         OriginTable origins;
@@ -25,8 +24,6 @@ static Host *host_new(void)
         Host *h = g_new0(Host, 1);
 
         h->tree = fake_new();
-        h->db = driver_db_new();
-        g_assert_nonnull(h->db);
         fake_device(h->tree, "pci0000:00", GPU, GPU_ALIAS "\n");
         fake_device(h->tree, "pci0000:00", NIC, NIC_ALIAS "\n");
         return h;
@@ -45,7 +42,6 @@ static void host_free(Host *h)
 {
         host_forget(h);
         origin_table_done(&h->origins);
-        driver_db_free(h->db);
         fake_free(h->tree);
         g_free(h);
 }
@@ -62,9 +58,9 @@ static const DriverChoice *resolve(Host *h, size_t i)
 
         host_forget(h);
         g_assert_cmpint(scan_all(&h->tree->root, &h->inv), ==, 0);
-        g_assert_cmpint(driver_choices_resolve(h->db, &h->tree->root, h->inv, &desired, &h->origins,
-                                               &h->choices),
-                        ==, 0);
+        g_assert_cmpint(
+                driver_choices_resolve(&h->tree->root, h->inv, &desired, &h->origins, &h->choices),
+                ==, 0);
         return &h->choices[i];
 }
 

@@ -4,6 +4,7 @@
 
 #include "host-model.h"
 
+#include "model/match.h"
 #include "model/status.h"
 
 typedef struct World {
@@ -549,21 +550,112 @@ static void test_repeated_drift_is_contended(void)
         Track t = { 0 };
 
         for (unsigned i = 1; i <= 4; i++) {
-                track_observe(&t, true, i * USEC_PER_SEC);
-                track_observe(&t, false, i * USEC_PER_SEC);
+                track_observe(&t, true, i * USEC_PER_SEC, 10 * USEC_PER_SEC);
+                track_observe(&t, false, i * USEC_PER_SEC, 10 * USEC_PER_SEC);
                 g_assert_false(t.contended);
         }
-        track_observe(&t, true, 300 * USEC_PER_SEC);
-        track_observe(&t, false, 300 * USEC_PER_SEC);
+        track_observe(&t, true, 300 * USEC_PER_SEC, 10 * USEC_PER_SEC);
+        track_observe(&t, false, 300 * USEC_PER_SEC, 10 * USEC_PER_SEC);
         g_assert_false(t.contended);
         for (unsigned i = 1; i <= 4; i++) {
-                track_observe(&t, true, (300 + i) * USEC_PER_SEC);
-                track_observe(&t, false, (300 + i) * USEC_PER_SEC);
+                track_observe(&t, true, (300 + i) * USEC_PER_SEC, 10 * USEC_PER_SEC);
+                track_observe(&t, false, (300 + i) * USEC_PER_SEC, 10 * USEC_PER_SEC);
         }
         g_assert_true(t.contended);
         track_reset(&t);
         g_assert_false(t.contended);
         track_done(&t);
+}
+
+static void test_an_attempt_without_effect_is_a_failure(void)
+{
+        Track t = { .attempted = true };
+
+        track_observe(&t, false, USEC_PER_SEC, 10 * USEC_PER_SEC);
+        g_assert_cmpint(t.failure, ==, REASON_DRIVER_REJECTED);
+        g_assert_cmpuint(t.retry_usec, ==, 2 * USEC_PER_SEC);
+        g_assert_cmpuint(t.n_drifts, ==, 0);
+        t.attempted = true;
+        track_observe(&t, true, 3 * USEC_PER_SEC, 10 * USEC_PER_SEC);
+        g_assert_cmpint(t.failure, ==, REASON_NONE);
+        track_done(&t);
+}
+
+static const Track *find_stuck(void *userdata, const PciAddress *a)
+{
+        const Track *t = userdata;
+
+        return pci_address_equal(&t->address, a) ? t : NULL;
+}
+
+static void test_a_stuck_member_holds_up_its_group(void)
+{
+        Track t = { .stuck = true };
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.0", TARGET_VFIO);
+        world_plan(&w);
+        t.address = w.host.devices[5].address;
+        status_table_free(w.status);
+        g_assert_cmpint(status_compute(w.inv, w.desired, w.plan, false, find_stuck, &t, &w.status),
+                        ==, 0);
+        g_assert_cmpint(world_status(&w, "06:00.0").state, ==, STATE_STUCK);
+        g_assert_cmpint(world_status(&w, "06:00.1").state, ==, STATE_STUCK);
+        g_assert_nonnull(strstr(world_status(&w, "06:00.1").detail, "0000:06:00.0"));
+        world_done(&w);
+}
+
+static void test_companions_of_an_unplugged_card_wait_for_it(void)
+{
+        World w;
+        HostDevice gone;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.1", TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        for (size_t i = 0; i < w.origins.n_origins; i++) {
+                w.origins.origins[i].rule = strdup("00-rule.conf");
+                w.origins.origins[i].implied = i == 0;
+        }
+        gone = w.host.devices[6];
+        w.host.devices[6] = w.host.devices[7];
+        w.host.n--;
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpstr(world_driver(&w, "06:00.0"), ==, "vfio-pci");
+        gone.driver[0] = gone.override[0] = 0;
+        w.host.devices[w.host.n++] = gone;
+        world_plan(&w);
+        world_run(&w);
+        g_assert_cmpstr(world_driver(&w, "06:00.1"), ==, "vfio-pci");
+        config_free(w.config);
+        w.config = config_new();
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), >, 0);
+        world_done(&w);
+}
+
+static void test_a_serial_number_once_read_is_remembered(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_SERIAL_NUMBER, "00-00-00-00-00-00-00-07", TARGET_VFIO);
+        world_plan(&w);
+        w.inv->devices[7]->serial = 7;
+        w.inv->devices[7]->has_serial = true;
+        g_assert_cmpint(match_device(&w.config->rules[0]->match, w.inv->devices[7], NULL), ==,
+                        MATCH_YES);
+        {
+                Origin o = { .identity = { .has_serial = true, .serial = 7 } };
+
+                w.inv->devices[7]->has_serial = false;
+                g_assert_cmpint(match_device(&w.config->rules[0]->match, w.inv->devices[7], &o), ==,
+                                MATCH_YES);
+        }
+        world_done(&w);
 }
 
 static void test_addresses(void)
@@ -644,6 +736,10 @@ int main(int argc, char *argv[])
         TEST(laws_over_random_hosts);
         TEST(back_off_doubles_and_ends);
         TEST(repeated_drift_is_contended);
+        TEST(an_attempt_without_effect_is_a_failure);
+        TEST(a_stuck_member_holds_up_its_group);
+        TEST(companions_of_an_unplugged_card_wait_for_it);
+        TEST(a_serial_number_once_read_is_remembered);
         TEST(addresses);
         TEST(tables_go_both_ways);
         TEST(requests_round_trip);

@@ -221,12 +221,14 @@ static void test_nothing_begins_unrecorded(void)
         f.record_error = -ENOSPC;
         run_to_end(&f, 1, USEC_INFINITY);
         g_assert_false(f.result.ok);
+        g_assert_false(f.result.begun);
         assert_phases(&f, "inspect ");
         fixture_done(&f);
 }
 
 static void test_a_dead_worker_fails_its_step(void)
 {
+        char **lines;
         Fixture f;
 
         fixture_init(&f);
@@ -235,6 +237,10 @@ static void test_a_dead_worker_fails_its_step(void)
         g_assert_false(f.result.stuck);
         g_assert_cmpint(f.result.reason, ==, REASON_DRIVER_REJECTED);
         g_assert_true(f.result.rolled_back);
+        /* The bind may have happened before the worker died: it is taken back too. */
+        lines = read_log(&f);
+        g_assert_true(g_strv_contains((const char *const *)lines, "unbind 5 vfio-pci"));
+        g_strfreev(lines);
         fixture_done(&f);
 }
 
