@@ -12,11 +12,10 @@
 #define VFIO_MODULE "vfio_pci"
 #define VFIO_ALIAS "alias vfio_pci:"
 
-enum { ALIASES_MAX = 4096 }; /* kernel 7.2 has 30 */
-
 /* "alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci" */
 typedef struct Alias {
-        const char *pattern, *module;
+        char *pattern;
+        const char *module; /* behind the pattern, in the same text */
         unsigned n_wildcards;
 } Alias;
 
@@ -31,7 +30,7 @@ typedef struct DriverDb {
         const Sysroot *root;
         const Inventory *inv;
         const OriginTable *origins;
-        char *index; /* modules.alias, NULL: not read yet */
+        bool aliases_read;
         Alias *aliases;
         size_t n_aliases;
         Answer *answers;
@@ -43,51 +42,43 @@ static void driver_db_done(DriverDb *db)
         for (size_t i = 0; i < db->n_answers; i++)
                 free(db->answers[i].module);
         free(db->answers);
+        for (size_t i = 0; i < db->n_aliases; i++)
+                free(db->aliases[i].pattern);
         free(db->aliases);
-        free(db->index);
 }
 
-static int add_alias(DriverDb *db, char *line)
+static int add_alias(char *line, void *userdata)
 {
-        Alias alias = { .pattern = line };
-        Alias *grown;
+        const char *rest = startswith(line, VFIO_ALIAS), *space = rest ? strchr(rest, ' ') : NULL;
+        _cleanup_free_ char *text = NULL;
+        DriverDb *db = userdata;
+        Alias *grown, *alias;
 
-        strsep(&line, " ");
-        alias.module = line;
-        if (!sysfs_name_is_valid(alias.module))
+        if (!space || !sysfs_name_is_valid(space + 1))
                 return 0;
-        if (db->n_aliases == ALIASES_MAX)
-                return -E2BIG;
-        for (const char *c = alias.pattern; *c; c++)
-                alias.n_wildcards += *c == '*';
+        text = strdup(rest);
         grown = reallocarray(db->aliases, db->n_aliases + 1, sizeof(Alias));
-        if (!grown)
+        if (grown)
+                db->aliases = grown;
+        if (!text || !grown)
                 return -ENOMEM;
-        db->aliases = grown;
-        db->aliases[db->n_aliases++] = alias;
+        text[space - rest] = 0;
+        alias = &db->aliases[db->n_aliases++];
+        *alias = (Alias){ .module = text + (space - rest) + 1 };
+        for (const char *c = text; *c; c++)
+                alias->n_wildcards += *c == '*';
+        alias->pattern = TAKE_PTR(text);
         return 0;
 }
 
 /* No file: no aliases. */
 static int read_aliases(DriverDb *db)
 {
-        char *line, *rest;
         int r;
 
-        r = modules_read_index(db->root, "modules.alias", &db->index);
-        if (r < 0 && r != -ENOMEM)
-                db->index = strdup("");
-        if (!db->index)
-                return -ENOMEM;
-        rest = db->index;
-        while ((line = strsep(&rest, "\n"))) {
-                if (!startswith(line, VFIO_ALIAS))
-                        continue;
-                r = add_alias(db, line + strlen(VFIO_ALIAS));
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        r = modules_each_line(db->root, "modules.alias", add_alias, db);
+        db->aliases_read = true;
+        return r == -ENOMEM ? r : 0;
 }
 
 /* The module of the matching alias with the fewest wildcards (first of the file); NULL: none. */
@@ -203,7 +194,7 @@ static int choose_vfio(DriverDb *db, const Device *d, DriverChoice *ret)
         const char *module, *guess;
         int r = 0;
 
-        if (!db->index)
+        if (!db->aliases_read)
                 r = read_aliases(db);
         if (r < 0)
                 return r;

@@ -4,12 +4,11 @@
 #include "basic/io.h"
 #include "basic/strv.h"
 
+#include <fcntl.h>
 #include <libkmod.h>
 #include <stdio.h>
 #include <sys/utsname.h>
 #include <syslog.h>
-
-enum { INDEX_FILE_MAX = 32 * 1024 * 1024 }; /* bytes */
 
 /* The version whose modules are looked up. */
 static int find_release(const Sysroot *root, char **ret)
@@ -30,9 +29,18 @@ static int find_release(const Sysroot *root, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-int modules_read_index(const Sysroot *root, const char *file, char **ret)
+static void fclosep(FILE **f)
 {
-        _cleanup_free_ char *release = NULL, *path = NULL;
+        if (*f)
+                fclose(*f);
+}
+
+int modules_each_line(const Sysroot *root, const char *file, line_handler_t handler, void *userdata)
+{
+        _cleanup_free_ char *release = NULL, *path = NULL, *line = NULL;
+        _cleanup_(fclosep) FILE *f = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        size_t allocated = 0;
         int r;
 
         r = find_release(root, &release);
@@ -40,7 +48,20 @@ int modules_read_index(const Sysroot *root, const char *file, char **ret)
                 return r;
         if (asprintf(&path, "lib/modules/%s/%s", release, file) < 0)
                 return -ENOMEM;
-        return read_file_at(root->root, path, INDEX_FILE_MAX, ret, NULL);
+        fd = openat(root->root, path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        f = fdopen(fd, "r");
+        if (!f)
+                return -errno;
+        fd = -EBADF;
+        for (ssize_t n; (n = getline(&line, &allocated, f)) > 0;) {
+                line[strcspn(line, "\n")] = 0;
+                r = handler(line, userdata);
+                if (r != 0)
+                        return r;
+        }
+        return ferror(f) ? -EIO : 0;
 }
 
 void module_name_normalize(char *name)
@@ -50,8 +71,8 @@ void module_name_normalize(char *name)
                         *name = '_';
 }
 
-/* Whether a line ("kernel/drivers/net/x-y.ko.xz: …") is about this module. */
-static bool line_names_module(char *line, const char *name)
+/* 1 if a line ("kernel/drivers/net/x-y.ko.xz: …") is about the module. */
+static int line_names_module(char *line, void *name)
 {
         char *base;
 
@@ -65,21 +86,12 @@ static bool line_names_module(char *line, const char *name)
 
 int modules_index_has(const Sysroot *root, const char *file, const char *name)
 {
-        _cleanup_free_ char *text = NULL, *normal = NULL;
-        char *save = NULL;
-        int r;
+        _cleanup_free_ char *normal = strdup(name);
 
-        r = modules_read_index(root, file, &text);
-        if (r < 0)
-                return r;
-        normal = strdup(name);
         if (!normal)
                 return -ENOMEM;
         module_name_normalize(normal);
-        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-                if (line_names_module(line, normal))
-                        return 1;
-        return 0;
+        return modules_each_line(root, file, line_names_module, normal);
 }
 
 /* `install vfio_pci /bin/false` and the like: the usual way to forbid a module. */

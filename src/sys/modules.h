@@ -5,8 +5,15 @@
 
 #include "sys/sysroot.h"
 
-/* The text of an index file of the running kernel, or below --root= of the only kernel there is. */
-_must_check_ int modules_read_index(const Sysroot *root, const char *file, char **ret);
+/* Negative: an error. 0: go on. Positive: stop, and return that. The line may be changed. */
+typedef int (*line_handler_t)(char *line, void *userdata);
+
+/*
+ * The lines of an index file of the running kernel, or below --root= of the only kernel there is,
+ * one at a time: these files have more than a megabyte.
+ */
+_must_check_ int modules_each_line(const Sysroot *root, const char *file, line_handler_t handler,
+                                   void *userdata);
 
 /* 1: modules.dep or modules.builtin names the module. 0: it does not. -ENOENT: no such file. */
 _must_check_ int modules_index_has(const Sysroot *root, const char *file, const char *name);

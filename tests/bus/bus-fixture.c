@@ -7,8 +7,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 /* The private bus ------------------------------------------------------------------------------ */
@@ -22,11 +24,25 @@ static const char bus_config[] =
         "<allow send_destination=\"*\" eavesdrop=\"true\"/><allow receive_sender=\"*\"/></policy>"
         "</busconfig>";
 
+/* The socket is there a moment before anyone listens on it. */
 static void wait_for_socket(const char *path)
 {
-        for (int i = 0; i < 500 && !g_file_test(path, G_FILE_TEST_EXISTS); i++)
-                g_usleep(10000);
-        g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+        gint64 deadline = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        bool connected = false;
+
+        g_assert_cmpuint(g_strlcpy(address.sun_path, path, sizeof(address.sun_path)), <,
+                         sizeof(address.sun_path));
+        while (!connected) {
+                int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+                g_assert_cmpint(fd, >=, 0);
+                connected = connect(fd, (struct sockaddr *)&address, sizeof(address)) >= 0;
+                close(fd);
+                g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+                if (!connected)
+                        g_usleep(1000);
+        }
 }
 
 /* A failed assertion ends the test at once, and must not leave a bus behind. */

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an operator notices of vfiod when devices, workers, files, the disk or the bus fail."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import DEADLINE_SEC, SANITIZER, HostTest
+
+A, B = "0000:00:03.0", "0000:00:03.1"
+SERIAL = "SerialNumber=00-00-00-00-00-00-00-01"
+SHORT_TIMEOUT = "[Daemon]\nWriteTimeoutSec=1s\n"
+
+
+class DaemonTest(HostTest):
+    def start_pair(self, *stuck):
+        """A and B in one group, on vfio-pci; after a release the unbind of each in `stuck` hangs."""
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device(B, 1)
+        host.write("etc/vfiod/vfiod.conf", SHORT_TIMEOUT)
+        host.start()
+        host.expect(0, "bind", A)
+        self.assertEqual([host.driver(A), host.driver(B)], ["vfio-pci", "vfio-pci"])
+        for address in stuck:
+            host.fault("unbind", address, "hang")
+        if stuck:
+            self.assertIn("write-timeout", host.expect(7, "release", A))
+            for address in stuck:
+                host.wait_state(address, "stuck")
+
+    def test_a_device_bound_to_a_named_driver_can_be_released(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        host.expect(0, "bind", "--driver=vfio-pci", A)
+        self.assertEqual(host.driver(A), "vfio-pci")
+        host.expect(0, "release", A)
+        self.assertEqual([host.driver(A), host.override(A)], ["e1000", "(null)"])
+        self.assertEqual(host.state(A), "unmanaged")
+
+    def test_list_answers_while_a_reload_waits_for_serial_numbers(self):
+        host = self.host
+        host.add_device(A, 1, serial="1")
+        host.declare("Address=00:03.0")
+        host.start()
+        host.wait_driver(A, "vfio-pci")
+        host.fault("inspect", A, "hang")
+        before = len(host.requests("inspect"))
+        host.declare(SERIAL)
+        reload = host.spawn_ctl("reload")
+        host.wait_request(f"inspect {A}", before + 1)
+        self.assertIn(A, host.expect(0, "list"))
+        host.expect(0, "explain", A)
+        host.end_fault("inspect", A)
+        self.assertEqual(host.finish_ctl(reload).status, 0)
+        host.wait_state(A, "ready")
+        self.assertEqual(host.requests(f"unbind {A} vfio-pci"), [])
+
+    def test_a_failed_bind_leaves_devices_bound_before(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device(B, 2)
+        host.start()
+        host.expect(0, "bind", A)
+        host.fault("bind", B, errno.EINVAL)
+        text = host.expect(1, "bind", A, B)
+        self.assertIn(B, text)
+        self.assertIn("driver-rejected", text)
+        host.end_fault("bind", B)
+        host.wait_driver(B, "e1000")
+        host.expect(0, "reload")
+        self.assertEqual(host.state(A), "ready")
+        self.assertEqual([host.driver(A), host.driver(B)], ["vfio-pci", "e1000"])
+        self.assertEqual(host.requests(f"unbind {A} vfio-pci"), [])
+
+    def test_a_stuck_write_is_never_sent_again(self):
+        host = self.host
+        self.start_pair(A, B)
+        host.end_fault("unbind", A)
+        host.wait("the write on A does not return", lambda: host.driver(A) != "vfio-pci")
+        for verb in ("reload", "apply"):
+            host.ctl(verb)
+            self.assertEqual(host.state(B), "stuck", verb)
+        host.end_fault("unbind", B)
+        for address in (A, B):
+            host.wait_driver(address, "e1000")
+            host.wait_state(address, "unmanaged")
+            self.assertEqual(host.override(address), "(null)")
+        self.assertEqual(host.requests(f"unbind {B} vfio-pci"), [f"unbind {B} vfio-pci"])
+
+    def test_a_stuck_member_costs_nothing(self):
+        host = self.host
+        self.start_pair(A)
+        time.sleep(0.3)  # what the answers above have begun is over
+        requests, cpu = host.requests(), host.cpu_seconds()
+        time.sleep(1.5)
+        self.assertLess(host.cpu_seconds() - cpu, 0.2)
+        self.assertEqual(host.requests(), requests)
+
+    def test_a_modules_name_for_a_driver_is_explained(self):
+        host = self.host
+        host.add_device(A, 1)
+        os.rmdir(host.root / "sys/bus/pci/drivers/vfio-pci")
+        host.write("lib/modules/6.12.0/modules.dep", "kernel/drivers/vfio/pci/vfio-pci.ko:\n")
+        host.write("modules/vfio_pci", "vfio-pci\n")
+        host.declare("Address=00:03.0", "Driver=vfio_pci")
+        self.check_back_off("load")
+        self.assertIn("vfio-pci", host.expect(0, "explain", A).replace("vfio_pci", ""))
+
+    def test_a_device_that_vfio_takes_back_is_not_fought_for(self):
+        self.host.add_device(A, 1, driver="vfio-pci")
+        self.host.declare("Address=00:03.0", "Driver=host")
+        self.check_back_off("unbind")
+
+    def check_back_off(self, verb):
+        """The daemon starts, fails, and tries again ever more seldom: after 1 s, 2 s, 4 s."""
+        host = self.host
+        host.start()
+        host.wait_request(verb)
+        before = len(host.requests(verb))
+        time.sleep(3)
+        self.assertLessEqual(len(host.requests(verb)) - before, 3, host.evidence())
+        host.wait_state(A, "failed")
+
+    def test_a_worker_that_dies_behind_an_unbind_is_rolled_back(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.fault("unbind", A, "die-after")
+        host.start()
+        text = host.expect(1, "bind", A)
+        self.assertIn(A, text)
+        host.wait_driver(A, "e1000")
+        host.wait_state(A, "unmanaged")
+        self.assertEqual(host.override(A), "(null)")
+
+    def test_a_restart_without_serial_numbers_gives_nothing_back(self):
+        host = self.host
+        host.add_device(A, 1, serial="1")
+        host.declare(SERIAL)
+        host.start()
+        host.wait_driver(A, "vfio-pci")
+        host.wait_state(A, "ready")
+        host.stop()
+        host.fault("inspect", A, errno.EIO)
+        before = len(host.requests("inspect"))
+        host.start(settled=False)
+        host.wait_request(f"inspect {A}", before + 1)
+        host.expect(0, "reload")
+        host.state(A)
+        host.end_fault("inspect", A)
+        host.expect(0, "reload")
+        host.wait_state(A, "ready")
+        self.assertEqual(host.requests(f"unbind {A} vfio-pci"), [])
+        self.assertEqual(host.driver(A), "vfio-pci")
+
+    def test_a_group_stays_when_the_declared_member_is_unplugged(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device(B, 1)
+        host.declare("Address=00:03.0")
+        host.start()
+        host.wait_state(B, "ready")
+        host.unplug(A)
+        host.expect(0, "reload")
+        self.assertNotIn(host.state(B), ("pending", "working"))
+        self.assertEqual(host.driver(B), "vfio-pci")
+        host.add_device(A, 1)
+        host.expect(0, "reload")
+        host.wait_driver(A, "vfio-pci")
+        host.wait_state(A, "ready")
+        host.wait_state(B, "ready")
+        self.assertEqual(host.requests(f"unbind {B} vfio-pci"), [])
+
+    def test_a_bind_beside_a_stuck_device_ends(self):
+        self.start_pair(A)
+        self.assertIn("write-timeout", self.host.expect(7, "bind", B))
+
+    def test_a_second_daemon_gives_way(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        second = host.spawn_daemon(subprocess.PIPE)
+        try:
+            _, errors = second.communicate(timeout=DEADLINE_SEC)
+        except subprocess.TimeoutExpired:
+            second.kill()
+            second.communicate()
+            self.fail("the second vfiod goes on")
+        self.assertNotEqual(second.returncode, 0)
+        self.assertIn(b"org.vfiod1", errors)
+        self.assertFalse(SANITIZER.search(errors.decode()), errors)
+        host.expect(0, "bind", A)
+        self.assertEqual(host.driver(A), "vfio-pci")
+
+    def test_nothing_is_taken_that_cannot_be_written_down(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device(B, 2)
+        host.start()
+        shutil.rmtree(host.root / "var/lib/vfiod")
+        host.write("var/lib/vfiod", "in the way\n")
+        self.assertIn("/var/lib/vfiod/state", host.expect(1, "bind", A))
+        self.assertEqual(host.driver(A), "e1000")
+        (host.root / "var/lib/vfiod").unlink()
+        (host.root / "var/lib/vfiod").mkdir()
+        host.expect(0, "reload")
+        host.expect(0, "bind", B)
+        self.assertNotIn(A, (host.root / "var/lib/vfiod/state").read_text())
+        host.expect(0, "release", B)
+        self.assertEqual(host.writes(A), [])
+        self.assertEqual(host.state(A), "unmanaged")
+
+    def test_workers_that_die_or_return_late_leave_no_zombies(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device(B, 2)
+        host.write("etc/vfiod/vfiod.conf", SHORT_TIMEOUT)
+        host.start()
+        host.fault("unbind", A, "die")
+        host.expect(1, "bind", A)
+        host.wait_no_zombies()
+        host.end_fault("unbind", A)
+        host.fault("unbind", B, "hang")
+        host.expect(7, "bind", B)
+        host.end_fault("unbind", B)
+        host.wait_driver(B, "vfio-pci")
+        host.expect(0, "bind", A)
+        host.wait_no_zombies()
+
+    def test_sighup_during_startup_is_not_readiness(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device(B, 2)
+        host.fault("unbind", A, "hang")
+        host.declare("Address=00:03.0")
+        host.start(settled=False)
+        host.wait_request(f"unbind {A}")
+        host.declare("Address=00:03.0 00:03.1")
+        host.daemon.send_signal(signal.SIGHUP)
+        host.wait_driver(B, "vfio-pci")
+        host.expect(0, "jobs")
+        self.assertNotIn("READY=1", host.notifications)
+        host.end_fault("unbind", A)
+        host.wait("vfiod does not settle", lambda: "READY=1" in host.notifications)
+        self.assertEqual(host.driver(A), "vfio-pci")
+
+    def test_the_daemon_outlives_the_bus(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        host.stop_bus()
+        host.start_bus()
+        host.wait("vfiod does not come back to the bus", lambda: host.ctl("jobs").status == 0)
+        host.expect(0, "bind", A)
+        self.assertEqual(host.driver(A), "vfio-pci")
+
+
+if __name__ == "__main__":
+    unittest.main()
