@@ -50,7 +50,7 @@ typedef struct DriverChoice {
         char *driver;  /* NULL: none found */
         char *module;  /* to be loaded first; NULL: the driver is there */
         bool guessed;  /* the driver's name is known for certain only once the module is loaded */
-        Reason reason; /* module-missing or module-blocked */
+        Reason reason; /* module-missing; whether it is blocked shows when it is loaded */
 } DriverChoice;
 
 void driver_choices_free(DriverChoice *choices, size_t n);

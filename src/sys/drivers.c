@@ -22,7 +22,7 @@ typedef struct Alias {
 /* Whether a module can be loaded. */
 typedef struct Answer {
         char *module;
-        Reason reason; /* module-missing, module-blocked, or none */
+        Reason reason; /* module-missing, or none */
 } Answer;
 
 /* Notes for one look: each module is asked for once, however many devices want it. */
@@ -150,8 +150,6 @@ static int check_module(DriverDb *db, const char *module, Reason *ret)
                 return r;
         if (r <= 0)
                 *ret = REASON_MODULE_MISSING;
-        else if (modules_is_blocked(db->root, module) > 0)
-                *ret = REASON_MODULE_BLOCKED;
         copy = strdup(module);
         grown = reallocarray(db->answers, db->n_answers + 1, sizeof(Answer));
         if (grown)

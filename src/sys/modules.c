@@ -5,10 +5,8 @@
 #include "basic/strv.h"
 
 #include <fcntl.h>
-#include <libkmod.h>
 #include <stdio.h>
 #include <sys/utsname.h>
-#include <syslog.h>
 
 /* The version whose modules are looked up. */
 static int find_release(const Sysroot *root, char **ret)
@@ -92,42 +90,4 @@ int modules_index_has(const Sysroot *root, const char *file, const char *name)
                 return -ENOMEM;
         module_name_normalize(normal);
         return modules_each_line(root, file, line_names_module, normal);
-}
-
-/* `install vfio_pci /bin/false` and the like: the usual way to forbid a module. */
-static bool command_does_nothing(const char *command)
-{
-        static const char *const words[] = { "false", "true", ":" };
-        const char *name;
-        size_t n;
-
-        command += strspn(command, " \t");
-        n = strcspn(command, " \t;");
-        name = memrchr(command, '/', n);
-        name = name ? name + 1 : command;
-        n -= (size_t)(name - command);
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (strlen(words[i]) == n && strncmp(name, words[i], n) == 0)
-                        return true;
-        return false;
-}
-
-int modules_is_blocked(const Sysroot *root, const char *name)
-{
-        struct kmod_module *module = NULL;
-        struct kmod_ctx *kmod;
-        int r;
-
-        if (!root->is_host)
-                return 0;
-        kmod = kmod_new(NULL, NULL);
-        if (!kmod)
-                return -ENOMEM;
-        kmod_set_log_priority(kmod, LOG_EMERG);
-        r = kmod_module_new_from_name(kmod, name, &module);
-        if (r >= 0)
-                r = command_does_nothing(strempty(kmod_module_get_install_commands(module)));
-        kmod_module_unref(module);
-        kmod_unref(kmod);
-        return r;
 }

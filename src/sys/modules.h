@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Modules on disk: the index files of lib/modules/, and what modprobe.d says about loading. */
+/* Modules on disk: the index files of lib/modules/. */
 
 #include "sys/sysroot.h"
 
@@ -17,9 +17,6 @@ _must_check_ int modules_each_line(const Sysroot *root, const char *file, line_h
 
 /* 1: modules.dep or modules.builtin names the module. 0: it does not. -ENOENT: no such file. */
 _must_check_ int modules_index_has(const Sysroot *root, const char *file, const char *name);
-
-/* 1: modprobe.d of the host has an `install` line that does nothing in the module's place. */
-_must_check_ int modules_is_blocked(const Sysroot *root, const char *name);
 
 /* Replaces each '-' by '_', as the kernel spells the names of modules. */
 void module_name_normalize(char *name);

@@ -167,3 +167,15 @@ def systemd_integration(host):
     host.sh("systemd-analyze verify --man=no vfiod.service vfiod-wait-settled.service vfiod-settled.target")
     host.sh("journalctl --list-catalog | grep -qi vfio || { journalctl --update-catalog; "
             "journalctl --list-catalog | grep -qi vfio; }")
+
+
+@scenario("a module that modprobe.d blocks is told, and nothing is left half done", "skip",
+          cmdline="intel_iommu=on vfiod.skip=50-edu.conf")
+def blocked_module(host):
+    host.sh("modprobe -r vfio_pci; ! test -e /sys/bus/pci/drivers/vfio-pci; "
+            "echo 'install vfio_pci /bin/false' > /etc/modprobe.d/block.conf")
+    host.contains("bind", host.ctl(f"bind {NVME}", status=1).err, NVME, "module-blocked")
+    host.same("the host", host.facts(), host.initial)
+    host.sh("rm /etc/modprobe.d/block.conf")
+    host.ctl(f"bind {NVME}")
+    host.drivers({NVME: "vfio-pci"})
