@@ -34,7 +34,8 @@ void manager_disconnect_bus(Manager *m)
                 return;
         for (Job *j = m->jobs; j; j = j->next)
                 j->message = sd_bus_message_unref(j->message);
-        m->bus = sd_bus_flush_close_unref(m->bus);
+        /* Without flushing: a bus that does not answer must not keep the daemon from ending. */
+        m->bus = sd_bus_close_unref(m->bus);
 }
 
 static int on_disconnected(sd_bus_message *msg, void *userdata, sd_bus_error *error)

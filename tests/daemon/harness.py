@@ -24,8 +24,8 @@ SANITIZER = re.compile(r"ERROR: \w+Sanitizer|: runtime error: ")
 WRITES = {"load", "set", "clear", "unbind", "bind", "probe", "node"}
 
 BUS = """<busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/></policy>
-</busconfig>"""
+<policy context="default"><allow user="*"/><allow own="*"/>
+<allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/></policy></busconfig>"""
 
 Answer = collections.namedtuple("Answer", "status text")
 
@@ -48,7 +48,8 @@ class Host:
         self.environment.pop("JOURNAL_STREAM", None)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(self.root / "notify"))
-        threading.Thread(target=self._receive, daemon=True).start()
+        self.receiver = threading.Thread(target=self._receive, daemon=True)
+        self.receiver.start()
         self.start_bus()
 
     def _receive(self):
@@ -121,8 +122,9 @@ class Host:
 
     def start_bus(self):
         self.write("bus.conf", BUS.format(socket=self.root / "bus"))
-        self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={self.root}/bus.conf", "--nofork",
-                                     "--nopidfile", "--print-address"], stdout=subprocess.PIPE)
+        with open(self.root / "bus-errors", "a") as errors:
+            self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={self.root}/bus.conf", "--nofork",
+                                         "--nopidfile", "--print-address"], stdout=subprocess.PIPE, stderr=errors)
         self.bus.stdout.readline()  # printed once it listens
 
     def stop_bus(self):
@@ -237,6 +239,7 @@ class Host:
             self.daemon.wait()
         self.stop_bus()
         self.notify.shutdown(socket.SHUT_RD)
+        self.receiver.join()
         self.notify.close()
         self.directory.cleanup()
 

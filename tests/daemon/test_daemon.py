@@ -99,8 +99,8 @@ class DaemonTest(HostTest):
         time.sleep(0.3)  # what the answers above have begun is over
         requests, cpu = host.requests(), host.cpu_seconds()
         time.sleep(1.5)
-        self.assertLess(host.cpu_seconds() - cpu, 0.2)
         self.assertEqual(host.requests(), requests)
+        self.assertLess(host.cpu_seconds() - cpu, 0.1)
 
     def test_a_modules_name_for_a_driver_is_explained(self):
         host = self.host
@@ -110,7 +110,8 @@ class DaemonTest(HostTest):
         host.write("modules/vfio_pci", "vfio-pci\n")
         host.declare("Address=00:03.0", "Driver=vfio_pci")
         self.check_back_off("load")
-        self.assertIn("vfio-pci", host.expect(0, "explain", A).replace("vfio_pci", ""))
+        host.wait("vfioctl does not name the module's driver",
+                  lambda: "vfio-pci" in host.expect(0, "explain", A))
 
     def test_a_device_that_vfio_takes_back_is_not_fought_for(self):
         self.host.add_device(A, 1, driver="vfio-pci")
@@ -249,15 +250,20 @@ class DaemonTest(HostTest):
         host.wait("vfiod does not settle", lambda: "READY=1" in host.notifications)
         self.assertEqual(host.driver(A), "vfio-pci")
 
-    def test_the_daemon_outlives_the_bus(self):
+    def test_the_daemon_works_without_the_bus_and_comes_back_to_it(self):
         host = self.host
         host.add_device(A, 1)
+        host.add_device(B, 2)
         host.start()
         host.stop_bus()
+        host.declare("Address=00:03.0")
+        host.daemon.send_signal(signal.SIGHUP)
+        host.wait_driver(A, "vfio-pci")
         host.start_bus()
         host.wait("vfiod does not come back to the bus", lambda: host.ctl("jobs").status == 0)
-        host.expect(0, "bind", A)
-        self.assertEqual(host.driver(A), "vfio-pci")
+        self.assertEqual(host.state(A), "ready")
+        host.expect(0, "bind", B)
+        self.assertEqual(host.driver(B), "vfio-pci")
 
 
 if __name__ == "__main__":
