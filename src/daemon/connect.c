@@ -36,6 +36,7 @@ void manager_disconnect_bus(Manager *m)
                 j->message = sd_bus_message_unref(j->message);
         /* Without flushing: a bus that does not answer must not keep the daemon from ending. */
         m->bus = sd_bus_close_unref(m->bus);
+        m->named = false;
 }
 
 static int on_disconnected(sd_bus_message *msg, void *userdata, sd_bus_error *error)
@@ -67,7 +68,8 @@ static int on_name(sd_bus_message *msg, void *userdata, sd_bus_error *error)
         if (!e && sd_bus_message_read(msg, "u", &result) > 0 &&
             (result == NAME_OWNED || result == NAME_OWNED_ALREADY)) {
                 m->reconnect_usec = 0;
-                return 0;
+                m->named = true;
+                return manager_schedule_look(m, 0);
         }
         log_error("Failed to own the bus name '" VFIOD_BUS_NAME "': %s",
                   e ? e->message : "another vfiod runs already");

@@ -162,7 +162,7 @@ static void update_manager_state(Manager *m)
         wrong = counts[STATE_BLOCKED] + counts[STATE_FAILED] + counts[STATE_STUCK] +
                 counts[STATE_CONTENDED] + counts[STATE_ABSENT];
         if (unsettled == 0)
-                manager_set_settled(m);
+                manager_set_settled(m, /* late= */ false);
         if (m->config->disabled)
                 state = MANAGER_DISABLED;
         else if (!m->settled)

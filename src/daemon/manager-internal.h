@@ -28,6 +28,7 @@ enum { MANAGER_PRIORITY = SD_EVENT_PRIORITY_NORMAL + 20 };
 struct Manager {
         sd_event *event;
         sd_bus *bus;
+        bool named; /* the bus name is ours */
         sd_event_source *reconnect;
         uint64_t reconnect_usec;
         Sysroot root;
@@ -74,7 +75,9 @@ void manager_save(Manager *m);
 _must_check_ int manager_save_in(Manager *m, uint64_t delay);
 _must_check_ int manager_arm(Manager *m, sd_event_source **timer, uint64_t delay,
                              sd_event_time_handler_t handler);
-void manager_set_settled(Manager *m);
+
+/* The first reconcile is over; late: it is not, but its time is. */
+void manager_set_settled(Manager *m, bool late);
 uint64_t manager_now(const Manager *m);
 
 /* connect.c: the bus may come late and go away; the work goes on without it. */

@@ -146,9 +146,10 @@ int manager_arm(Manager *m, sd_event_source **timer, uint64_t delay,
         return r < 0 ? r : sd_event_source_set_enabled(*timer, SD_EVENT_ONESHOT);
 }
 
-void manager_set_settled(Manager *m)
+void manager_set_settled(Manager *m, bool late)
 {
-        if (m->settled)
+        /* Whoever is started after us finds us on the bus, if there is one. */
+        if (m->settled || (m->bus && !m->named && !late))
                 return;
         m->settled = true;
         m->startup_timer = sd_event_source_disable_unref(m->startup_timer);
@@ -161,7 +162,7 @@ static int on_startup_timeout(sd_event_source *s, uint64_t usec, void *userdata)
 
         log_full(LOG_WARNING, 0, &(LogFields){ .message_id = VFIOD_MESSAGE_DEGRADED },
                  "Not all devices are as declared after StartupTimeoutSec=, going on.");
-        manager_set_settled(m);
+        manager_set_settled(m, /* late= */ true);
         return manager_schedule_look(m, 0);
 }
 

@@ -54,7 +54,7 @@ class GuestError(Exception):
 
 
 class QemuEnded(GuestError):
-    """QEMU 10 with several TCG threads and an IOMMU rarely fails an assertion of its own
+    """QEMU 10 with several TCG threads and an IOMMU sometimes fails an assertion of its own
     (iotlb_to_section). What ran then says nothing about the guest and may be run again."""
 
 
