@@ -218,6 +218,16 @@ static int on_sighup(sd_event_source *s, const struct signalfd_siginfo *si, void
         return 0;
 }
 
+static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+        Manager *m = userdata;
+
+        /* libsystemd flushes at the end of the loop, and waits for a bus that never said hello. */
+        if (!m->named)
+                manager_disconnect_bus(m);
+        return sd_event_exit(m->event, 0);
+}
+
 /* A write that was given up has returned: what it did is seen by looking. */
 static void on_late(const PciAddress *address, void *userdata)
 {
@@ -309,9 +319,9 @@ int manager_start(Manager *m)
 {
         int r;
 
-        r = sd_event_add_signal(m->event, NULL, SIGTERM, NULL, NULL);
+        r = sd_event_add_signal(m->event, NULL, SIGTERM, on_terminate, m);
         if (r >= 0)
-                r = sd_event_add_signal(m->event, NULL, SIGINT, NULL, NULL);
+                r = sd_event_add_signal(m->event, NULL, SIGINT, on_terminate, m);
         if (r >= 0)
                 r = sd_event_add_signal(m->event, NULL, SIGHUP, on_sighup, m);
         if (r >= 0)

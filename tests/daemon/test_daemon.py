@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -264,6 +265,25 @@ class DaemonTest(HostTest):
         self.assertEqual(host.state(A), "ready")
         host.expect(0, "bind", B)
         self.assertEqual(host.driver(B), "vfio-pci")
+
+    def test_it_ends_also_where_the_bus_never_answers(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.stop_bus()
+        path = host.root / "bus"
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(str(path))
+            silent.listen()
+            silent.settimeout(10)
+            daemon = host.spawn_daemon(subprocess.DEVNULL)
+            connection, _ = silent.accept()
+            daemon.send_signal(signal.SIGTERM)
+            self.assertEqual(daemon.wait(10), 0)
+            connection.close()
+        path.unlink()
+        host.start_bus()
+        host.start()
 
 
 if __name__ == "__main__":
