@@ -268,8 +268,6 @@ static int submit(Bus *b, sd_bus_message *m, const Call *c, sd_bus_error *error)
         r = manager_submit(b->manager, &c->op, &j, error);
         if (r < 0)
                 return r;
-        if (!j->sender)
-                j->sender = strdup(strempty(sd_bus_message_get_sender(m)));
         if (c->flags & VFIOD_FLAG_NO_WAIT)
                 return reply_job(j, m);
         if (job_is_over(j))

@@ -28,7 +28,6 @@ struct Job {
         uint64_t started_usec; /* CLOCK_REALTIME */
         Reason reason;         /* of the first device that is not as asked */
         char *detail;
-        char *sender;            /* unique name of the caller, NULL: none */
         sd_bus_message *message; /* to be answered at the end; NULL with NO_WAIT */
         RequestTable before;     /* this boot's requests when it was submitted */
         sd_event_source *linger;

@@ -56,7 +56,6 @@ static Job *job_free(Job *j)
         sd_bus_message_unref(j->message);
         free(j->addresses);
         request_table_done(&j->before);
-        free(j->sender);
         free(j->detail);
         free(j);
         return NULL;

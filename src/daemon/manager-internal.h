@@ -98,7 +98,6 @@ _must_check_ int manager_compute(Manager *m, const Inventory *inv, const Request
 /* work.c */
 void manager_start_work(Manager *m);
 void manager_resume_work(Manager *m, int error); /* the state is saved, or cannot be */
-bool manager_is_working(const Manager *m, const Unit *u);
 void work_free_all(Manager *m);
 
 /* When the next back-off ends; USEC_INFINITY: none runs. */

@@ -60,7 +60,7 @@ static bool shares_member(const Unit *a, const Unit *b)
         return a->group >= 0 && a->group == b->group;
 }
 
-bool manager_is_working(const Manager *m, const Unit *u)
+static bool is_working(const Manager *m, const Unit *u)
 {
         for (const Work *w = m->work; w; w = w->next)
                 if (!w->over && shares_member(run_unit(w->run), u))
@@ -247,7 +247,7 @@ static void on_done(Run *run, const RunResult *result, void *userdata)
 /* Contended and stuck devices are left alone; failed ones wait for their time. */
 static bool may_begin(Manager *m, const Unit *u, uint64_t now)
 {
-        if (u->n_steps == 0 || u->n_refusals > 0 || manager_is_working(m, u))
+        if (u->n_steps == 0 || u->n_refusals > 0 || is_working(m, u))
                 return false;
         for (size_t i = 0; i < u->n_members; i++) {
                 const Track *t = manager_find_track(m, &u->members[i]);

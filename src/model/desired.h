@@ -49,7 +49,6 @@ DEFINE_CLEANUP_FUNC(Desired *, desired_free);
 typedef struct DriverChoice {
         char *driver;  /* NULL: none found */
         char *module;  /* to be loaded first; NULL: the driver is there */
-        bool guessed;  /* the driver's name is known for certain only once the module is loaded */
         Reason reason; /* module-missing; whether it is blocked shows when it is loaded */
 } DriverChoice;
 

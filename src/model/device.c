@@ -34,25 +34,6 @@ Device *device_unref(Device *d)
         return NULL;
 }
 
-bool device_equal(const Device *a, const Device *b)
-{
-        return pci_address_equal(&a->address, &b->address) && a->vendor == b->vendor &&
-               a->device == b->device && a->subvendor == b->subvendor &&
-               a->subdevice == b->subdevice && a->class == b->class && a->revision == b->revision &&
-               streq_ptr(a->driver, b->driver) && a->driver_is_vfio == b->driver_is_vfio &&
-               a->group == b->group && a->group_is_noiommu == b->group_is_noiommu &&
-               a->numa_node == b->numa_node && a->boot_vga == b->boot_vga &&
-               streq_ptr(a->modalias, b->modalias) &&
-               streq_ptr(a->reset_methods, b->reset_methods) && streq_ptr(a->slot, b->slot) &&
-               streq_ptr(a->topology, b->topology) && a->is_vf == b->is_vf &&
-               (!a->is_vf || pci_address_equal(&a->pf, &b->pf)) && a->vf_index == b->vf_index &&
-               a->total_vfs == b->total_vfs && a->num_vfs == b->num_vfs &&
-               strv_equal(a->netdevs, b->netdevs) && a->has_mac == b->has_mac &&
-               memcmp(a->mac, b->mac, sizeof(a->mac)) == 0 && a->has_serial == b->has_serial &&
-               a->serial == b->serial && a->has_node == b->has_node && a->node_uid == b->node_uid &&
-               a->node_gid == b->node_gid && a->node_mode == b->node_mode;
-}
-
 bool device_is_bridge(const Device *d)
 {
         return d->class >> 16 == 0x06;

@@ -42,9 +42,6 @@ Device *device_ref(Device *d);
 Device *device_unref(Device *d);
 DEFINE_CLEANUP_FUNC(Device *, device_unref);
 
-/* Same content, whatever the reference counts. */
-bool device_equal(const Device *a, const Device *b);
-
 /*
  * Base class 06: host, PCI and other bridges. They are never bound. A PCI bridge in a group is
  * left alone; the kernel counts it as viable (kernel: drivers/pci/pcie/portdrv,

@@ -122,12 +122,3 @@ bool inventory_has_driver(const Inventory *inv, const char *name)
 {
         return strv_contains(inv->drivers, name);
 }
-
-size_t group_count_endpoints(const Group *g)
-{
-        size_t n = 0;
-
-        for (size_t i = 0; i < g->n_members; i++)
-                n += !device_is_bridge(g->members[i]);
-        return n;
-}

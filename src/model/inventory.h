@@ -39,6 +39,3 @@ ssize_t inventory_index(const Inventory *inv, const PciAddress *address);
 
 /* Whether a PCI driver of that name is registered. */
 bool inventory_has_driver(const Inventory *inv, const char *name);
-
-/* The group's members that move together: all that are no bridges. */
-size_t group_count_endpoints(const Group *g);

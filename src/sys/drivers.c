@@ -122,13 +122,13 @@ int driver_of_module(const Sysroot *root, const char *module, char **ret)
 }
 
 /* Names are copied: choices outlive everything here. */
-static int choice_set(DriverChoice *c, const char *driver, const char *module, bool guessed)
+static int choice_set(DriverChoice *c, const char *driver, const char *module)
 {
         _cleanup_free_ char *d = strdup(driver), *m = module ? strdup(module) : NULL;
 
         if (!d || (module && !m))
                 return -ENOMEM;
-        *c = (DriverChoice){ .driver = TAKE_PTR(d), .module = TAKE_PTR(m), .guessed = guessed };
+        *c = (DriverChoice){ .driver = TAKE_PTR(d), .module = TAKE_PTR(m) };
         return 0;
 }
 
@@ -161,15 +161,14 @@ static int check_module(DriverDb *db, const char *module, Reason *ret)
 }
 
 /* `driver` would come with `module`, if that can be loaded. */
-static int choose_unloaded(DriverDb *db, const char *driver, const char *module, bool guessed,
-                           DriverChoice *ret)
+static int choose_unloaded(DriverDb *db, const char *driver, const char *module, DriverChoice *ret)
 {
         int r;
 
         r = check_module(db, module, &ret->reason);
         if (r < 0 || ret->reason != REASON_NONE)
                 return r;
-        r = choice_set(ret, driver, module, guessed);
+        r = choice_set(ret, driver, module);
         if (r >= 0)
                 module_name_normalize(ret->module);
         return r;
@@ -178,8 +177,8 @@ static int choose_unloaded(DriverDb *db, const char *driver, const char *module,
 static int choose_driver(DriverDb *db, const char *driver, DriverChoice *ret)
 {
         if (inventory_has_driver(db->inv, driver))
-                return choice_set(ret, driver, NULL, false);
-        return choose_unloaded(db, driver, driver, false, ret);
+                return choice_set(ret, driver, NULL);
+        return choose_unloaded(db, driver, driver, ret);
 }
 
 /*
@@ -203,10 +202,10 @@ static int choose_vfio(DriverDb *db, const Device *d, DriverChoice *ret)
         if (driver_of_module(db->root, module, &driver) == -ENOMEM)
                 return -ENOMEM;
         if (driver || inventory_has_driver(db->inv, guess))
-                return choice_set(ret, driver ? driver : guess, NULL, false);
+                return choice_set(ret, driver ? driver : guess, NULL);
         if (!db->root->is_host) /* the alias is evidence enough for a look from outside */
-                return choice_set(ret, guess, module, guess == module);
-        return choose_unloaded(db, guess, module, guess == module, ret);
+                return choice_set(ret, guess, module);
+        return choose_unloaded(db, guess, module, ret);
 }
 
 /* The driver that the device had before; the device's own alias leads to its module. */
@@ -217,7 +216,7 @@ static int choose_former(const DriverDb *db, const Device *d, DriverChoice *ret)
         if (!o || !o->driver || streq_ptr(o->driver, d->driver))
                 return 0;
         return choice_set(ret, o->driver,
-                          inventory_has_driver(db->inv, o->driver) ? NULL : d->modalias, false);
+                          inventory_has_driver(db->inv, o->driver) ? NULL : d->modalias);
 }
 
 static int choose(DriverDb *db, const Device *d, const Target *t, DriverChoice *ret)

@@ -287,7 +287,6 @@ void fixture_tear_down(Fixture *f, gconstpointer data)
                 m->jobs = j->next;
                 sd_bus_message_unref(j->message);
                 free(j->addresses);
-                free(j->sender);
                 free(j->detail);
                 free(j);
         }
