@@ -150,6 +150,10 @@ static void device_status(const Target *target, const Unit *u, const Track *t,
         } else if (t && t->working) {
                 s->state = STATE_WORKING;
                 s->reason = REASON_WORKING;
+                if (t->failure != REASON_NONE &&
+                    asprintf(&s->detail, "it is tried again after: %s",
+                             t->detail ? t->detail : reason_row(t->failure)->sentence) < 0)
+                        s->detail = NULL;
         } else if (disabled && (managed || unfinished)) {
                 s->state = STATE_BLOCKED;
                 s->reason = REASON_DISABLED;

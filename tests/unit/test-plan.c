@@ -497,6 +497,42 @@ static void law_units_are_independent(World *w)
         }
 }
 
+static char *plan_text(const Plan *p)
+{
+        GString *text = g_string_new(NULL);
+
+        for (size_t i = 0; i < p->n_units; i++) {
+                for (size_t k = 0; k < p->units[i].n_steps; k++) {
+                        char *step = step_describe(&p->units[i].steps[k]);
+
+                        g_string_append_printf(text, "%s\n", step);
+                        free(step);
+                }
+                for (size_t k = 0; k < p->units[i].n_refusals; k++)
+                        g_string_append_printf(text, "%s\n",
+                                               reason_to_string(p->units[i].refusals[k].reason));
+        }
+        return g_string_free(text, FALSE);
+}
+
+static void law_order_of_inputs_does_not_matter(World *w, GRand *rand)
+{
+        char *before = plan_text(w->plan), *after;
+
+        for (size_t i = w->host.n; i > 1; i--) {
+                size_t k = (size_t)g_rand_int_range(rand, 0, (gint32)i);
+                HostDevice d = w->host.devices[i - 1];
+
+                w->host.devices[i - 1] = w->host.devices[k];
+                w->host.devices[k] = d;
+        }
+        world_plan(w);
+        after = plan_text(w->plan);
+        g_assert_cmpstr(before, ==, after);
+        g_free(before);
+        g_free(after);
+}
+
 static void test_laws_over_random_hosts(void)
 {
         guint32 seed = g_test_rand_int();
@@ -509,9 +545,10 @@ static void test_laws_over_random_hosts(void)
                 bool exact;
 
                 random_world(&w, rand);
-                start = w.host;
                 exact = !has_host_rule(&w);
                 world_plan(&w);
+                law_order_of_inputs_does_not_matter(&w, rand);
+                start = w.host;
                 law_refused_units_have_no_steps(&w);
                 law_steps_touch_only_what_is_named(&w);
                 law_size_is_linear(&w);
@@ -603,6 +640,14 @@ static void test_a_stuck_member_holds_up_its_group(void)
         g_assert_cmpint(world_status(&w, "06:00.0").state, ==, STATE_STUCK);
         g_assert_cmpint(world_status(&w, "06:00.1").state, ==, STATE_STUCK);
         g_assert_nonnull(strstr(world_status(&w, "06:00.1").detail, "0000:06:00.0"));
+        t.stuck = false;
+        t.working = true;
+        t.failure = REASON_DRIVER_REJECTED;
+        status_table_free(w.status);
+        g_assert_cmpint(status_compute(w.inv, w.desired, w.plan, false, find_stuck, &t, &w.status),
+                        ==, 0);
+        g_assert_cmpint(world_status(&w, "06:00.0").state, ==, STATE_WORKING);
+        g_assert_nonnull(strstr(world_status(&w, "06:00.0").detail, "tried again"));
         world_done(&w);
 }
 
