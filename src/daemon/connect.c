@@ -64,7 +64,7 @@ static int on_name(sd_bus_message *msg, void *userdata, sd_bus_error *error)
         uint32_t result = 0;
 
         if (e && bus_is_going(e))
-                return 0;
+                return schedule_reconnect(m);
         if (!e && sd_bus_message_read(msg, "u", &result) > 0 &&
             (result == NAME_OWNED || result == NAME_OWNED_ALREADY)) {
                 m->reconnect_usec = 0;

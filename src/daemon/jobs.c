@@ -105,7 +105,9 @@ static void drop_requests(Job *j)
                 if (!before)
                         request_table_remove(&m->requests, &j->addresses[i]);
                 else if (request_table_put(&m->requests, before) < 0)
-                        log_error("Out of memory, a request stays.");
+                        log_full(LOG_ERR, ENOMEM,
+                                 &(LogFields){ .device = PCI_ADDRESS_STR(&j->addresses[i]) },
+                                 "Failed to take back what was asked for it, it stays: %m");
                 m->requests_dirty = true;
                 manager_look_at(m, &j->addresses[i]);
         }

@@ -68,14 +68,6 @@ static bool is_working(const Manager *m, const Unit *u)
         return false;
 }
 
-/* The host driver that a device had before we take it; what an earlier entry knows goes first. */
-static const char *former_driver(const Device *d, const Origin *known)
-{
-        if (known && (known->taken || !d->driver))
-                return known->driver;
-        return d->driver;
-}
-
 static int copy_string(const char *s, char **ret)
 {
         if (!s)
@@ -98,7 +90,7 @@ static int make_origin(const Manager *m, const Device *d, const Origin *known,
         }
         r = identity_from_device(d, &o.identity);
         if (r >= 0)
-                r = copy_string(former_driver(d, known), &o.driver);
+                r = copy_string(origin_former_driver(known, d), &o.driver);
         if (r >= 0)
                 r = copy_string(known && known->taken ? known->override : inspected->override,
                                 &o.override);

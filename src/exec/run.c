@@ -117,7 +117,9 @@ static void run_replan(Run *run, const Step *s, const char *driver)
         run->result.replan = true;
         run->result.reason = REASON_DRIVER_REJECTED;
         run->result.address = s->address;
-        if (asprintf(&detail, "the module '%s' brings the driver '%s' and not the one declared",
+        if (asprintf(&detail,
+                     "the module '%s' brings the driver '%s' and not the one declared: declare "
+                     "that one",
                      s->argument, driver) >= 0) {
                 free(run->result.detail);
                 run->result.detail = detail;
@@ -301,7 +303,8 @@ void run_resume(Run *run, int error)
         else if (error < 0)
                 run_fail(run, REASON_DRIVER_REJECTED, &run->unit.members[0],
                          strdup("what was there before cannot be written to "
-                                "/var/lib/vfiod/state, so nothing was begun"));
+                                "/var/lib/vfiod/state, so nothing was begun: see journalctl -u "
+                                "vfiod"));
         if (run->result.ok)
                 run_phase(run);
         else

@@ -7,6 +7,13 @@ bool origin_override_comes_late(const Origin *o, const char *driver)
         return o->override && driver && !streq(o->override, driver);
 }
 
+const char *origin_former_driver(const Origin *known, const Device *d)
+{
+        if (known && (known->taken || !d->driver))
+                return known->driver;
+        return d->driver;
+}
+
 void origin_done(Origin *o)
 {
         identity_done(&o->identity);

@@ -29,6 +29,12 @@ typedef struct OriginTable {
  */
 bool origin_override_comes_late(const Origin *o, const char *driver);
 
+/*
+ * The host driver that a device has before it is taken. `known` (may be NULL) is its earlier
+ * entry, which goes first while the device is taken, or has no driver now. NULL: none.
+ */
+const char *origin_former_driver(const Origin *known, const Device *d);
+
 void origin_done(Origin *o);
 void origin_table_done(OriginTable *t);
 

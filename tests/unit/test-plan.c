@@ -703,6 +703,19 @@ static void test_a_serial_number_once_read_is_remembered(void)
         world_done(&w);
 }
 
+static void test_an_earlier_boot_knows_the_former_driver(void)
+{
+        Origin known = { .driver = (char *)"nvme" };
+        Device d = { .driver = NULL };
+
+        g_assert_null(origin_former_driver(NULL, &d));
+        g_assert_cmpstr(origin_former_driver(&known, &d), ==, "nvme");
+        d.driver = (char *)"other";
+        g_assert_cmpstr(origin_former_driver(&known, &d), ==, "other");
+        known.taken = true;
+        g_assert_cmpstr(origin_former_driver(&known, &d), ==, "nvme");
+}
+
 static void test_addresses(void)
 {
         static const char *const bad[] = { "",         "0",       "00:00",       "00:00.8",
@@ -785,6 +798,7 @@ int main(int argc, char *argv[])
         TEST(a_stuck_member_holds_up_its_group);
         TEST(companions_of_an_unplugged_card_wait_for_it);
         TEST(a_serial_number_once_read_is_remembered);
+        TEST(an_earlier_boot_knows_the_former_driver);
         TEST(addresses);
         TEST(tables_go_both_ways);
         TEST(requests_round_trip);
