@@ -25,7 +25,7 @@ typedef int (*set_t)(const Source *source, const Key *key, char *word, void *fie
 struct Key {
         const char *section, *name;
         set_t set;
-        size_t offset;          /* of the field, in Rule or DaemonSettings */
+        size_t offset;          /* of the field, in Rule, VfSection or DaemonSettings */
         const char *expected;   /* to stand behind "it takes" */
         const char *separators; /* of a list's words; NULL: the value is one word */
         uint64_t min, max;      /* of a number; of a time only the former */
@@ -99,23 +99,36 @@ static int set_time(const Source *source, const Key *key, char *word, void *fiel
 }
 
 /* Empty is an error, not the default: an operator may mean no driver, and vfio is not that. */
+static int parse_target(const char *word, TargetKind *kind, char **driver)
+{
+        char *name = NULL;
+        int r;
+
+        r = target_kind_parse(word, kind);
+        if (r < 0)
+                return r;
+        if (*kind == TARGET_DRIVER) {
+                name = strdup(word);
+                if (!name)
+                        return -ENOMEM;
+        }
+        free(*driver);
+        *driver = name;
+        return 0;
+}
+
 static int set_target(const Source *source, const Key *key, char *word, void *field)
 {
         Rule *rule = field;
-        char *driver = NULL;
-        int r;
 
-        r = target_kind_parse(word, &rule->target);
-        if (r < 0)
-                return r;
-        if (rule->target == TARGET_DRIVER) {
-                driver = strdup(word);
-                if (!driver)
-                        return -ENOMEM;
-        }
-        free(rule->driver);
-        rule->driver = driver;
-        return 0;
+        return parse_target(word, &rule->target, &rule->driver);
+}
+
+static int set_vf_target(const Source *source, const Key *key, char *word, void *field)
+{
+        VfSection *section = field;
+
+        return parse_target(word, &section->target, &section->driver);
 }
 
 static int set_group_policy(const Source *source, const Key *key, char *word, void *field)
@@ -189,7 +202,34 @@ static int set_node_mode(const Source *source, const Key *key, char *word, void 
         return word[0] ? parse_mode(word, &access->mode) : 0;
 }
 
+static int set_vf_count(const Source *source, const Key *key, char *word, void *field)
+{
+        if (!streq(word, "max"))
+                return set_number(source, key, word, field);
+        *(unsigned *)field = VF_COUNT_MAX;
+        return 0;
+}
+
+static int set_index(const Source *source, const Key *key, char *word, void *field)
+{
+        return vf_section_add_indices(field, word);
+}
+
+/* Empty is an error: it would leave standing what the sections before say. */
+static int set_vf_setting(const Source *source, const Key *key, char *word, void *field)
+{
+        VfSetting which = (VfSetting)vf_setting_from_string(key->name);
+        uint64_t value;
+        int r;
+
+        r = vf_setting_parse(which, word, key->max, &value);
+        if (r >= 0)
+                vf_settings_put(field, which, value);
+        return r;
+}
+
 #define RULE(field) offsetof(Rule, field)
+#define VFS(field) offsetof(VfSection, field)
 #define DAEMON(field) offsetof(DaemonSettings, field)
 
 /* The other keys of [Match] are those of MatchKey. */
@@ -208,6 +248,26 @@ static const Key keys[] = {
           .expected = "a number or a name in /etc/group" },
         { "Access", "Mode", set_node_mode, RULE(access),
           .expected = "an octal mode up to 0777, such as 0660" },
+        { "SR-IOV", "VirtualFunctions", set_vf_count, RULE(num_vfs), .max = VF_COUNT_MAX,
+          .expected = "a number from 0 to 65535, or max" },
+        { "VirtualFunction", "Index", set_index, 0, .separators = BLANKS,
+          .expected = "indices of VFs such as 0-3,6, each once" },
+        { "VirtualFunction", "Driver", set_vf_target, 0,
+          .expected = "vfio, host, none or the name of a driver" },
+        { "VirtualFunction", "MACAddress", set_vf_setting, VFS(settings),
+          .expected = "a unicast MAC address such as 02:00:00:00:10:00" },
+        { "VirtualFunction", "VLAN", set_vf_setting, VFS(settings), .max = 4094,
+          .expected = "a number from 1 to 4094, or 0 for none" },
+        { "VirtualFunction", "VLANQoS", set_vf_setting, VFS(settings), .max = 7,
+          .expected = "a number from 0 to 7" },
+        { "VirtualFunction", "Trust", set_vf_setting, VFS(settings), .expected = "yes or no" },
+        { "VirtualFunction", "SpoofCheck", set_vf_setting, VFS(settings), .expected = "yes or no" },
+        { "VirtualFunction", "LinkState", set_vf_setting, VFS(settings),
+          .expected = "auto, enable or disable" },
+        { "VirtualFunction", "MaxTxRate", set_vf_setting, VFS(settings), .max = UINT32_MAX,
+          .expected = "a number of Mbit/s, or 0 for no limit" },
+        { "VirtualFunction", "MinTxRate", set_vf_setting, VFS(settings), .max = UINT32_MAX,
+          .expected = "a number of Mbit/s, or 0 for none" },
         { "Daemon", "StartupTimeoutSec", set_time, DAEMON(startup_timeout_usec),
           .expected = "a time such as 500ms, 30s, 5min or infinity" },
         { "Daemon", "WriteTimeoutSec", set_time, DAEMON(write_timeout_usec), .min = 1,
@@ -228,16 +288,41 @@ static const char *show(const char *word)
         return strlen(word) > WORD_SHOWN_MAX ? "\xe2\x80\xa6" : word;
 }
 
+/* What the keys of a section fill. */
+static void *find_object(Source *source, const char *section)
+{
+        Rule *rule = source->rule;
+
+        if (!rule)
+                return &source->settings;
+        return streq(section, "VirtualFunction") ? (void *)&rule->vfs[rule->n_vfs - 1] : rule;
+}
+
+/* Remembers where something stands of which only the whole shows whether it can hold. */
+static void note_place(Source *source, const Key *key, unsigned line, unsigned column)
+{
+        const Place place = { source->path, line, column };
+        int setting = vf_setting_from_string(key->name);
+
+        if (key->set == set_vf_count)
+                source->sriov = place;
+        else if (key->set == set_index)
+                source->vf_places[source->rule->n_vfs - 1].index = place;
+        else if (key->set == set_vf_setting)
+                source->vf_places[source->rule->n_vfs - 1].settings[setting] = place;
+}
+
 static int set_word(Source *source, const Key *key, const IniLine *line, char *word)
 {
-        void *object = source->rule ? (void *)source->rule : &source->settings;
         unsigned column = line->value_column + (unsigned)(word - line->value);
         _cleanup_free_ char *copy = strdup(word);
         int r;
 
         if (!copy)
                 return -ENOMEM;
-        r = key->set(source, key, word, (char *)object + key->offset);
+        r = key->set(source, key, word, (char *)find_object(source, key->section) + key->offset);
+        if (r >= 0)
+                note_place(source, key, line->number, column);
         if (r == -ENOMEM || r >= 0)
                 return r;
         if (r == -E2BIG)
@@ -268,9 +353,25 @@ static int set_value(Source *source, const Key *key, const IniLine *line)
 
 static bool section_is_known(const Source *source, const char *section)
 {
+        static const char *const names[] = { "Match", "Device", "Access", "SR-IOV",
+                                             "VirtualFunction" };
+
         if (!source->rule)
                 return streq(section, "Daemon");
-        return streq(section, "Match") || streq(section, "Device") || streq(section, "Access");
+        return string_table_find(names, ELEMENTSOF(names), section) >= 0;
+}
+
+static int begin_section(Source *source, const IniLine *line)
+{
+        const Place place = { source->path, line->number, line->column };
+
+        if (streq(line->section, "SR-IOV"))
+                source_begin_sriov(source, &place);
+        else if (streq(line->section, "VirtualFunction"))
+                return source_begin_vfs(source, &place);
+        else if (streq(line->section, "Device"))
+                source->has_device = true;
+        return 0;
 }
 
 static int read_assignment(Source *source, const IniLine *line)
@@ -300,13 +401,8 @@ static int read_line(Source *source, const IniLine *line)
 {
         if (line->problem)
                 return source_report(source, line->number, line->column, true, "%s", line->problem);
-        if (section_is_known(source, line->section)) {
-                if (line->key)
-                        return read_assignment(source, line);
-                if (streq(line->section, "Device") && source->rule->target == TARGET_UNMANAGED)
-                        source->rule->target = TARGET_VFIO;
-                return 0;
-        }
+        if (section_is_known(source, line->section))
+                return line->key ? read_assignment(source, line) : begin_section(source, line);
         /* One with X- belongs to someone else. */
         if (line->key || startswith(line->section, "X-"))
                 return 0;

@@ -8,7 +8,7 @@
 
 #define GLOB "*?["
 
-enum { VF_INDEX_MAX = 65535, NUMA_NODE_MAX = 65535 };
+enum { NUMA_NODE_MAX = 65535 };
 
 /* Steps over one character or bracket of a pattern, if it can stand for `c` of a form. */
 static bool step(const char **pattern, char c)
@@ -148,30 +148,32 @@ static int add(char ***patterns, const char *negation, const char *prefix, const
         return strv_extendf(patterns, "%s%s%s", negation, prefix, word);
 }
 
-/* "6" or "0-3" */
-static bool is_range(const char *s)
+int vf_range_parse(const char *s, VfRange *ret)
 {
         const char *dash = strchr(s, '-');
         char first[8];
         uint64_t a, b;
 
-        if (!dash)
-                return parse_uint(s, 10, VF_INDEX_MAX, &b) >= 0;
-        if (snprintf(first, sizeof(first), "%.*s", (int)(dash - s), s) >= (int)sizeof(first))
-                return false;
-        return parse_uint(first, 10, VF_INDEX_MAX, &a) >= 0 &&
-               parse_uint(dash + 1, 10, VF_INDEX_MAX, &b) >= 0 && a <= b;
+        if (snprintf(first, sizeof(first), "%.*s", (int)strcspn(s, "-"), s) >= (int)sizeof(first) ||
+            parse_uint(first, 10, VF_COUNT_MAX, &a) < 0 ||
+            parse_uint(dash ? dash + 1 : first, 10, VF_COUNT_MAX, &b) < 0 || a > b)
+                return -EINVAL;
+        *ret = (VfRange){ (unsigned)a, (unsigned)b };
+        return 0;
 }
 
 static int add_indices(char ***patterns, const char *negation, char *list)
 {
-        const char *range;
+        const char *word;
+        VfRange range;
         int r = 0;
 
-        while (r >= 0 && (range = strsep(&list, ","))) {
-                if (streq(range, "*"))
-                        range = "0-65535"; /* indices are no globs */
-                r = is_range(range) ? add(patterns, negation, "", range) : -EINVAL;
+        while (r >= 0 && (word = strsep(&list, ","))) {
+                if (streq(word, "*"))
+                        word = "0-65535"; /* indices are no globs */
+                r = vf_range_parse(word, &range);
+                if (r >= 0)
+                        r = add(patterns, negation, "", word);
         }
         return r;
 }

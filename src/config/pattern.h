@@ -16,3 +16,6 @@ _must_check_ int pattern_parse(MatchKey key, char *word, char ***patterns);
 
 /* What a key takes, to stand behind "it takes". */
 const char *pattern_expected(MatchKey key);
+
+/* "6" or "0-3" of such a list; no more than VF_COUNT_MAX. -EINVAL. */
+_must_check_ int vf_range_parse(const char *s, VfRange *ret);

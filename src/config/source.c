@@ -35,6 +35,9 @@ void source_done(Source *source)
 {
         source->rule = rule_unref(source->rule);
         source->settings.allowed_drivers = strv_free(source->settings.allowed_drivers);
+        source->paths = strv_free(source->paths);
+        free(source->vf_places);
+        source->vf_places = NULL;
 }
 
 int source_report(Source *source, unsigned line, unsigned column, bool error, const char *format,
@@ -74,9 +77,9 @@ int source_read_text(Source *source, const char *path, const char *text, size_t 
         _cleanup_free_ char *copy = strndup(size > 0 ? text : "", size);
         const char *end;
 
-        if (!copy)
+        if (!copy || strv_extend(&source->paths, path) < 0)
                 return -ENOMEM;
-        source->path = path;
+        source->path = source->paths[strv_length(source->paths) - 1];
         end = text_end(copy);
         if (end < copy + size)
                 return report_bytes(source, copy, end);
@@ -140,16 +143,24 @@ static bool match_is_empty(const Match *match)
 
 int source_finish_rule(Source *source, Rule **ret)
 {
-        int r = 0;
+        int r;
 
+        /* A PF that is to have VFs stays where it is. */
+        if (source->has_device && source->rule->target == TARGET_UNMANAGED &&
+            !source->rule->has_sriov)
+                source->rule->target = TARGET_VFIO;
+        r = source_check_sriov(source);
+        if (r < 0)
+                return r;
         source->path = source->rule->path;
         /* What is missing says nothing while lines could not be read. */
         if (source->n_errors == 0 && match_is_empty(&source->rule->match))
                 r = source_report(source, 0, 0, true,
                                   "has no [Match] key: 'Address=*' matches every device");
-        else if (source->n_errors == 0 && source->rule->target == TARGET_UNMANAGED)
+        else if (source->n_errors == 0 && source->rule->target == TARGET_UNMANAGED &&
+                 !source->rule->has_sriov)
                 r = source_report(source, 0, 0, true,
-                                  "has no section [Device], which says what is wanted");
+                                  "has no section [Device] or [SR-IOV], which say what is wanted");
         if (r < 0)
                 return r;
         *ret = source->n_errors > 0 ? NULL : TAKE_PTR(source->rule);

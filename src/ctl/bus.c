@@ -180,15 +180,15 @@ int bus_call(Ctl *c, sd_bus_message *m, json_object **ret)
         return bus_message_to_json(reply, ret);
 }
 
-int bus_ask(Ctl *c, json_object **ret, const char *interface, const char *member, const char *types,
-            ...)
+int bus_ask(Ctl *c, json_object **ret, const char *path, const char *interface, const char *member,
+            const char *types, ...)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_json_ json_object *values = NULL;
         va_list ap;
         int r;
 
-        r = bus_new_call(c, VFIOD_PATH, interface, member, &m);
+        r = bus_new_call(c, path, interface, member, &m);
         if (r != 0)
                 return r;
         va_start(ap, types);
@@ -203,10 +203,23 @@ int bus_ask(Ctl *c, json_object **ret, const char *interface, const char *member
         return 0;
 }
 
-int bus_get_manager(Ctl *c, json_object **ret)
+char *bus_device_path(const char *address)
 {
-        return bus_ask(c, ret, "org.freedesktop.DBus.Properties", "GetAll", "s",
-                       VFIOD_MANAGER_INTERFACE);
+        _cleanup_free_ char *id = format_text(VFIOD_DEVICE_ID_PREFIX "%s", address);
+        char *path;
+
+        return must(sd_bus_path_encode(VFIOD_DEVICE_PREFIX, id, &path) < 0 ? NULL : path);
+}
+
+int bus_get_objects(Ctl *c, json_object **ret)
+{
+        return bus_ask(c, ret, VFIOD_PATH, "org.freedesktop.DBus.ObjectManager",
+                       "GetManagedObjects", "");
+}
+
+int bus_get_all(Ctl *c, const char *path, const char *interface, json_object **ret)
+{
+        return bus_ask(c, ret, path, "org.freedesktop.DBus.Properties", "GetAll", "s", interface);
 }
 
 /* Not sd_bus_add_match(): without a callback sd_bus_process() hands the message to us. */

@@ -22,12 +22,18 @@ _must_check_ int bus_new_call(Ctl *c, const char *path, const char *interface, c
  */
 _must_check_ int bus_call(Ctl *c, sd_bus_message *m, json_object **ret);
 
-/* Both, for the manager's object and a method that returns one value; arguments as sd-bus's. */
-_must_check_ int bus_ask(Ctl *c, json_object **ret, const char *interface, const char *member,
-                         const char *types, ...);
+/* Both, for a method that returns one value; arguments as sd-bus's. */
+_must_check_ int bus_ask(Ctl *c, json_object **ret, const char *path, const char *interface,
+                         const char *member, const char *types, ...);
 
-/* The properties of the manager. */
-_must_check_ int bus_get_manager(Ctl *c, json_object **ret);
+/* Of a device's object, to be freed. */
+char *bus_device_path(const char *address);
+
+/* All objects: { path: { interface: { property: value } } }. */
+_must_check_ int bus_get_objects(Ctl *c, json_object **ret);
+
+/* All properties of an object. */
+_must_check_ int bus_get_all(Ctl *c, const char *path, const char *interface, json_object **ret);
 
 /* STATUS_NO_DAEMON, said. */
 int bus_no_daemon(void);

@@ -79,6 +79,7 @@ int verb_plan(Ctl *c, char **args);
 int verb_apply(Ctl *c, char **args);
 int verb_bind(Ctl *c, char **args);
 int verb_release(Ctl *c, char **args);
+int verb_sriov(Ctl *c, char **args);
 int verb_reload(Ctl *c, char **args);
 int verb_check(Ctl *c, char **args);
 int verb_wait(Ctl *c, char **args);

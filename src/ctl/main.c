@@ -42,6 +42,8 @@ static const struct Verb {
           "move devices, with their IOMMU groups, to VFIO or --driver=" },
         { "release", "DEVICE...", 1, UINT_MAX, OPTIONS_RELEASE, verb_release,
           "give devices back to their host drivers" },
+        { "sriov", "PF COUNT", 2, 2, OPTIONS_RELEASE, verb_sriov,
+          "give a PF so many VFs; COUNT is a number or max" },
         { "reload", "", 0, 0, OPTION_FORGET, verb_reload, "read the files again" },
         { "check", "[FILE...]", 0, UINT_MAX, OPTION_ROOT, verb_check,
           "look for errors in the files" },

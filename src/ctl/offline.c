@@ -2,12 +2,16 @@
 
 #include "ctl/offline.h"
 #include "basic/io.h"
+#include "basic/names.h"
 #include "config/load.h"
+#include "config/source.h"
+#include "ctl/bus.h"
 #include "ctl/json.h"
 #include "sys/drivers.h"
 #include "sys/inspect.h"
 #include "sys/scan.h"
 #include "sys/state.h"
+#include "sys/usage.h"
 
 enum { STATE_FILE_MAX = 64 * 1024 * 1024 };
 
@@ -72,7 +76,56 @@ static void read_serials(Offline *o)
         }
 }
 
-static int compute(Offline *o)
+/* Settings as the daemon's object of the VF has them. */
+static void take_report(Device *d, json_object *objects)
+{
+        _cleanup_free_ char *path = bus_device_path(PCI_ADDRESS_STR(&d->address));
+        json_object *vf =
+                json_object_object_get(json_object_object_get(objects, path), VFIOD_VF_INTERFACE);
+
+        for (VfSetting i = 0; i < _VF_SETTING_MAX; i++) {
+                _cleanup_free_ char *name = must(field_json_name(vf_setting_to_string(i)));
+                uint64_t value;
+
+                if (vf_setting_parse(i, json_word(vf, name), UINT32_MAX, &value) >= 0)
+                        vf_settings_put(&d->vf_settings, i, value);
+        }
+        d->vf_report = d->vf_settings.set ? VF_REPORT_THERE : VF_REPORT_UNAVAILABLE;
+}
+
+/* Only the daemon, which asks the PFs, knows settings. Without it they pass for as declared. */
+static void take_reports(Offline *o, json_object *objects)
+{
+        for (size_t i = 0; i < o->inventory->n_devices; i++) {
+                const Rule *rule = o->desired->targets[i].pf_rule;
+                Device *d = o->inventory->devices[i];
+
+                if (rule && objects) {
+                        take_report(d, objects);
+                } else if (rule) {
+                        d->vf_settings = rule_vf_settings(rule, (unsigned)d->vf_index);
+                        d->vf_report = VF_REPORT_THERE;
+                        o->assumed = o->assumed || d->vf_settings.set;
+                }
+        }
+}
+
+/* As manager_compute() of the daemon. Other users' programs show to root alone. */
+static int compute_plan(Offline *o, const DriverChoice *choices)
+{
+        _cleanup_(use_table_done) UseTable uses = { 0 };
+        int r;
+
+        r = plan_list_doomed(o->inventory, o->desired, choices, &o->origins, &uses);
+        if (r >= 0)
+                r = usage_read(&o->root, o->inventory, &uses);
+        if (r < 0)
+                return r;
+        o->partial = o->partial || (uses.n_uses > 0 && geteuid() != 0);
+        return plan_compute(o->inventory, o->desired, choices, &o->origins, &uses, &o->plan);
+}
+
+static int compute(Offline *o, json_object *objects)
 {
         DriverChoice *choices;
         int r;
@@ -80,10 +133,11 @@ static int compute(Offline *o)
         r = desired_compute(o->config, &o->requests, &o->origins, o->inventory, &o->desired);
         if (r < 0)
                 return r;
+        take_reports(o, objects);
         r = driver_choices_resolve(&o->root, o->inventory, o->desired, &o->origins, &choices);
         if (r < 0)
                 return r;
-        r = plan_compute(o->inventory, o->desired, choices, &o->origins, &o->plan);
+        r = compute_plan(o, choices);
         driver_choices_free(choices, o->inventory->n_devices);
         if (r < 0)
                 return r;
@@ -91,7 +145,7 @@ static int compute(Offline *o)
                               &o->status);
 }
 
-int offline_new(const char *prefix, Offline **ret)
+int offline_new(const char *prefix, json_object *objects, Offline **ret)
 {
         _cleanup_(offline_freep) Offline *o = calloc(1, sizeof(*o));
         int r;
@@ -112,7 +166,7 @@ int offline_new(const char *prefix, Offline **ret)
         r = read_memory(o);
         if (r < 0)
                 return r;
-        r = compute(o);
+        r = compute(o, objects);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(o);
@@ -207,17 +261,17 @@ int offline_plan(const Offline *o, json_object *list)
         return r;
 }
 
-int offline_explain(const Offline *o, const char *address, json_object **ret)
+int offline_describe(const Offline *o, describe_t describe, const char *address, json_object **ret)
 {
-        _cleanup_json_ json_object *explanation = json_new();
+        _cleanup_json_ json_object *description = json_new();
         Snapshot s = snapshot(o);
         PciAddress a;
         int r;
 
         r = pci_address_parse(address, &a);
         if (r == 0)
-                r = describe_explanation(&s, &a, add_field, explanation);
+                r = describe(&s, &a, add_field, description);
         if (r == 0)
-                *ret = TAKE_PTR(explanation);
+                *ret = TAKE_PTR(description);
         return r;
 }

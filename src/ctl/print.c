@@ -71,20 +71,23 @@ int print_table(const Ctl *c, const Column *columns, json_object *list)
         return r;
 }
 
-/* numa_node → NUMA node, pf → PF, driver_override → Driver override. */
+/* numa_node → NUMA node, num_vfs → Num VFs, driver_override → Driver override. */
 static char *title_of(const char *key)
 {
         static const char *const capitals[] = { "iommu", "mac", "numa", "pf",  "vf",
-                                                "vfio",  "vga", "id",   "uid", "gid" };
+                                                "vfio",  "vga", "id",   "uid", "gid",
+                                                "vlan",  "qos", "tx" };
         char *title = must(strdup(key));
 
         for (char *word = title, *end; *word; word = *end ? end + 1 : end) {
                 end = word + strcspn(word, "_");
-                for (size_t i = 0; i < ELEMENTSOF(capitals); i++)
-                        if (strlen(capitals[i]) == (size_t)(end - word) &&
-                            startswith(word, capitals[i]))
-                                for (char *p = word; p < end; p++)
+                for (size_t i = 0; i < ELEMENTSOF(capitals); i++) {
+                        const char *rest = startswith(word, capitals[i]);
+
+                        if (rest && rest + (*rest == 's') == end)
+                                for (char *p = word; p < rest; p++)
                                         *p = (char)toupper(*p);
+                }
                 if (*end)
                         *end = ' ';
         }
@@ -105,7 +108,12 @@ void print_members(json_object *o)
         {
                 _cleanup_free_ char *title = title_of(name), *words = json_words(value);
 
-                print_safe(stdout, "%*s: %s\n", (int)width, title, words);
+                if (!json_object_is_type(value, json_type_object)) {
+                        print_safe(stdout, "%*s: %s\n", (int)width, title, words);
+                        continue;
+                }
+                print_safe(stdout, "%s:\n", title);
+                print_members(value);
         }
 }
 

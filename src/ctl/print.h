@@ -22,7 +22,7 @@ bool print_json(const Ctl *c, json_object *o);
  */
 _must_check_ int print_table(const Ctl *c, const Column *columns, json_object *list);
 
-/* All members as aligned `Key: value` lines. */
+/* All members as aligned `Key: value` lines, those of an object in it below its own line. */
 void print_members(json_object *o);
 
 /* printf with terminal controls made harmless: names may come from hardware or other users. */

@@ -7,12 +7,14 @@
 #include "ctl/json.h"
 #include "ctl/offline.h"
 #include "ctl/print.h"
+#include "model/reason.h"
 
 #include <fnmatch.h>
+#include <inttypes.h>
 
-int source_local(Ctl *c)
+int source_local(Ctl *c, json_object *objects)
 {
-        int r = c->offline ? 0 : offline_new(c->root, &c->offline);
+        int r = c->offline ? 0 : offline_new(c->root, objects, &c->offline);
 
         if (r < 0)
                 return fail(STATUS_FAILED, "cannot read '%s': %s", c->root ?: "/", strerror(-r));
@@ -29,7 +31,7 @@ static int source_open(Ctl *c)
                 return 0;
         if (!c->root)
                 fail(0, "vfiod is not running: read from sysfs and the files");
-        return source_local(c);
+        return source_local(c, /* objects= */ NULL);
 }
 
 /* From here what the daemon's methods return: all of a kind. */
@@ -38,9 +40,7 @@ static int get_local(Ctl *c, int (*local)(const Offline *o, json_object *list), 
         _cleanup_json_ json_object *list = json_new_list();
         int r;
 
-        r = source_local(c);
-        if (r == 0)
-                r = local(c->offline, list);
+        r = local(c->offline, list);
         if (r == 0)
                 *ret = TAKE_PTR(list);
         return r;
@@ -55,7 +55,8 @@ static int get_list(Ctl *c, const char *member, int (*local)(const Offline *o, j
         if (r != 0)
                 return r;
         if (c->online)
-                return bus_ask(c, ret, VFIOD_MANAGER_INTERFACE, member, "a{sv}t", 0, UINT64_C(0));
+                return bus_ask(c, ret, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, member, "a{sv}t", 0,
+                               UINT64_C(0));
         return get_local(c, local, ret);
 }
 
@@ -66,19 +67,25 @@ int source_groups(Ctl *c, json_object **ret)
 
 int source_plan(Ctl *c, json_object **ret)
 {
+        _cleanup_json_ json_object *objects = NULL;
         int r;
 
         r = source_open(c);
+        if (r == 0 && c->online)
+                r = bus_get_objects(c, &objects);
         if (r == 0)
-                r = source_local(c);
+                r = source_local(c, objects);
         if (r != 0)
                 return r;
+        if (c->offline->assumed)
+                fail(0, "settings of VFs are known to vfiod only, and not planned for");
         if (config_has_errors(c->offline->config))
                 fail(0, "files are in error and not planned for; see 'vfioctl check'");
         if (!c->online || !c->offline->partial)
                 return get_local(c, offline_plan, ret);
         fail(0, "not all can be read by this user: the plan of the files as vfiod last read them");
-        return bus_ask(c, ret, VFIOD_MANAGER_INTERFACE, "Plan", "ta{sv}", UINT64_C(0), 0);
+        return bus_ask(c, ret, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Plan", "ta{sv}", UINT64_C(0),
+                       0);
 }
 
 int source_explain(Ctl *c, const char *address, json_object **ret)
@@ -89,8 +96,9 @@ int source_explain(Ctl *c, const char *address, json_object **ret)
         if (r != 0)
                 return r;
         if (c->online)
-                return bus_ask(c, ret, VFIOD_MANAGER_INTERFACE, "Explain", "s", address);
-        return offline_explain(c->offline, address, ret);
+                return bus_ask(c, ret, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Explain", "s",
+                               address);
+        return offline_describe(c->offline, describe_explanation, address, ret);
 }
 
 /* Long addresses sort as text; a domain above ffff, which has more digits, comes last. */
@@ -133,12 +141,12 @@ static bool names_device(const char *word, json_object *device)
         return glob_matches(word, address) || has_netdev(device, word);
 }
 
-/* "PF/vfN", where `slash` is the rest behind the PF. */
+/* "PF/vfN", where `slash` is the rest behind the PF. Either part may be a glob. */
 static bool names_vf(const char *word, const char *slash, json_object *devices, json_object *vf)
 {
         _cleanup_free_ char *pf = must(strndup(word, (size_t)(slash - word)));
 
-        if (!streq_ptr(json_text(vf, "vf"), slash + strlen("/vf")))
+        if (!json_text(vf, "vf") || fnmatch(slash + strlen("/vf"), json_text(vf, "vf"), 0) != 0)
                 return false;
         for (size_t i = 0; i < json_count(devices); i++)
                 if (streq(json_word(json_at(devices, i), "address"), json_word(vf, "pf")))
@@ -170,6 +178,38 @@ static bool mark(json_object *devices, const char *word, SelectMode mode, bool *
         return found;
 }
 
+static int fail_no_pf(json_object *device)
+{
+        const ReasonRow *row = reason_row(REASON_SRIOV_UNSUPPORTED);
+
+        return fail(STATUS_NO_DEVICE, "%s: %s: %s (%s)", json_word(device, "address"), row->id,
+                    row->sentence, row->remedy);
+}
+
+/* Of a "PF/vfN" whose PF is there it is known what is wrong. */
+static int fail_no_device(json_object *devices, const char *word)
+{
+        const char *slash = strstr(word, "/vf");
+        _cleanup_free_ char *name = slash ? must(strndup(word, (size_t)(slash - word))) : NULL;
+
+        for (size_t i = 0; slash && i < json_count(devices); i++) {
+                json_object *pf = json_at(devices, i);
+                int64_t n = json_number(pf, "num_vfs");
+
+                if (!names_device(name, pf))
+                        continue;
+                if (json_number(pf, "total_vfs") <= 0)
+                        return fail_no_pf(pf);
+                if (n <= 0)
+                        return fail(STATUS_NO_DEVICE, "%s has no VF %s: it has none",
+                                    json_word(pf, "address"), slash + strlen("/vf"));
+                return fail(STATUS_NO_DEVICE,
+                            "%s has no VF %s: it has %" PRIi64 " (0 to %" PRIi64 ")",
+                            json_word(pf, "address"), slash + strlen("/vf"), n, n - 1);
+        }
+        return fail(STATUS_NO_DEVICE, "no such device: '%s'", word);
+}
+
 int source_devices(Ctl *c, char **words, SelectMode mode, json_object **ret)
 {
         _cleanup_json_ json_object *all = NULL;
@@ -183,10 +223,47 @@ int source_devices(Ctl *c, char **words, SelectMode mode, json_object **ret)
         marks = must(calloc(json_count(all) + 1, sizeof(bool)));
         STRV_FOREACH(word, words)
                 if (!mark(all, *word, mode, marks))
-                        return fail(STATUS_NO_DEVICE, "no such device: '%s'", *word);
+                        return fail_no_device(all, *word);
         *ret = json_new_list();
         for (size_t i = 0; i < json_count(all); i++)
                 if (marks[i] || strv_length(words) == 0)
                         json_append(*ret, json_object_get(json_at(all, i)));
         return 0;
+}
+
+int source_pf(Ctl *c, const char *word, json_object **ret)
+{
+        _cleanup_json_ json_object *list = NULL;
+        int r;
+
+        r = source_devices(c, (char *[]){ (char *)word, NULL }, SELECT_ENDPOINTS, &list);
+        if (r != 0)
+                return r;
+        if (json_count(list) > 1)
+                return fail(STATUS_USAGE, "'%s' names %zu devices; it is to name one PF", word,
+                            json_count(list));
+        if (json_number(json_at(list, 0), "total_vfs") <= 0)
+                return fail_no_pf(json_at(list, 0));
+        *ret = json_object_get(json_at(list, 0));
+        return 0;
+}
+
+int source_add_sriov(Ctl *c, json_object *device)
+{
+        bool is_pf = json_number(device, "total_vfs") > 0;
+        const char *address = json_word(device, "address");
+        _cleanup_free_ char *path = bus_device_path(address);
+        json_object *o;
+        int r;
+
+        /* What a VF has besides its PF and index are settings, which only the daemon knows. */
+        if (!is_pf && (!json_text(device, "pf") || !c->online))
+                return 0;
+        if (c->online)
+                r = bus_get_all(c, path, is_pf ? VFIOD_PF_INTERFACE : VFIOD_VF_INTERFACE, &o);
+        else
+                r = offline_describe(c->offline, describe_pf, address, &o);
+        if (r == 0)
+                json_add(device, is_pf ? "physical_function" : "virtual_function", o);
+        return r;
 }

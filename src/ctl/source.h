@@ -5,8 +5,8 @@
 
 #include "ctl/ctl.h"
 
-/* Has c->offline filled: the core in this process, also while the daemon runs. */
-_must_check_ int source_local(Ctl *c);
+/* Has c->offline filled: the core in this process, also while the daemon runs (offline_new()). */
+_must_check_ int source_local(Ctl *c, json_object *objects);
 
 typedef enum SelectMode {
         SELECT_ALL,
@@ -19,6 +19,13 @@ typedef enum SelectMode {
  * word names none.
  */
 _must_check_ int source_devices(Ctl *c, char **words, SelectMode mode, json_object **ret);
+
+/* The device that the word names, which is a PF. */
+_must_check_ int source_pf(Ctl *c, const char *word, json_object **ret);
+
+/* Adds what a PF or VF has as such, in a member of its own. */
+_must_check_ int source_add_sriov(Ctl *c, json_object *device);
+
 _must_check_ int source_groups(Ctl *c, json_object **ret);
 _must_check_ int source_explain(Ctl *c, const char *address, json_object **ret);
 

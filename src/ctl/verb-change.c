@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The verbs that have the daemon do something: bind, release, apply, reload. */
+/* The verbs that have the daemon do something: bind, release, sriov, apply, reload. */
 
 #include "basic/names.h"
+#include "basic/parse.h"
 #include "ctl/bus.h"
 #include "ctl/json.h"
 #include "ctl/print.h"
 #include "ctl/source.h"
+#include "model/config.h"
 
 /* The flags, and the options { "accept": [ … ] } or { }. */
 static int append_options(const Ctl *c, sd_bus_message *m)
@@ -76,41 +78,22 @@ static int append_addresses(sd_bus_message *m, json_object *devices)
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* A call to a method of the manager with what the verb takes: devices if `words`, a driver. */
-static int new_call(Ctl *c, const char *member, char **words, const char *driver,
-                    sd_bus_message **ret)
+/* A call to a method of the manager, which is to be there. */
+static int new_call(Ctl *c, const char *member, sd_bus_message **ret)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_json_ json_object *devices = NULL;
-        int r;
+        int r = bus_start_daemon(c);
 
-        r = bus_start_daemon(c);
-        if (r == 0)
-                r = bus_new_call(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, member, &m);
-        if (r == 0 && words)
-                r = source_devices(c, words, SELECT_ENDPOINTS, &devices);
-        if (r != 0)
-                return r;
-        if (words)
-                r = append_addresses(m, devices);
-        if (r >= 0 && driver)
-                r = sd_bus_message_append(m, "s", driver);
-        if (r >= 0)
-                r = append_options(c, m);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(m);
-        return 0;
+        return r != 0 ? r : bus_new_call(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, member, ret);
 }
 
-static int change(Ctl *c, const char *member, char **words, const char *driver)
+/* Sends a call that has all but the flags and options, and prints what it came to. */
+static int finish(Ctl *c, sd_bus_message *m)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_json_ json_object *reply = NULL; /* the job's path, and the results */
         int r;
 
-        r = new_call(c, member, words, driver, &m);
-        if (r != 0)
+        r = append_options(c, m);
+        if (r < 0)
                 return r;
         r = bus_call(c, m, &reply);
         if (r != 0)
@@ -122,6 +105,24 @@ static int change(Ctl *c, const char *member, char **words, const char *driver)
         else
                 print_results(c, json_at(reply, 1));
         return 0;
+}
+
+/* What the verb takes: devices, a driver. */
+static int change(Ctl *c, const char *member, char **words, const char *driver)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_json_ json_object *devices = NULL;
+        int r;
+
+        r = new_call(c, member, &m);
+        if (r == 0)
+                r = source_devices(c, words, SELECT_ENDPOINTS, &devices);
+        if (r != 0)
+                return r;
+        r = append_addresses(m, devices);
+        if (r >= 0 && driver)
+                r = sd_bus_message_append(m, "s", driver);
+        return r < 0 ? r : finish(c, m);
 }
 
 int verb_bind(Ctl *c, char **args)
@@ -136,7 +137,32 @@ int verb_release(Ctl *c, char **args)
 
 int verb_apply(Ctl *c, char **args)
 {
-        return change(c, "Apply", /* words= */ NULL, /* driver= */ NULL);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = new_call(c, "Apply", &m);
+
+        return r != 0 ? r : finish(c, m);
+}
+
+int verb_sriov(Ctl *c, char **args)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_json_ json_object *pf = NULL;
+        bool max = streq(args[1], "max");
+        uint64_t count = 0;
+        int r;
+
+        if (!max && parse_uint(args[1], 10, VF_COUNT_MAX, &count) < 0)
+                return fail(STATUS_USAGE, "'%s' is no number of VFs; it is a number or max",
+                            args[1]);
+        r = new_call(c, "SetVirtualFunctions", &m);
+        if (r == 0)
+                r = source_pf(c, args[0], &pf);
+        if (r != 0)
+                return r;
+        if (max)
+                count = (uint64_t)json_number(pf, "total_vfs");
+        r = sd_bus_message_append(m, "su", json_word(pf, "address"), (uint32_t)count);
+        return r < 0 ? r : finish(c, m);
 }
 
 int verb_reload(Ctl *c, char **args)
@@ -148,7 +174,7 @@ int verb_reload(Ctl *c, char **args)
         r = bus_start_daemon(c);
         if (r != 0)
                 return r;
-        r = bus_ask(c, &diagnostics, VFIOD_MANAGER_INTERFACE, "Reload", "t", flags);
+        r = bus_ask(c, &diagnostics, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Reload", "t", flags);
         if (r != 0)
                 return r;
         /* The reload is done; a bad file keeps what it said before, and `check` says so too. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "basic/names.h"
 #include "basic/strv.h"
 #include "ctl/bus.h"
 #include "ctl/json.h"
@@ -175,7 +176,8 @@ static void check_daemon(Ctl *c, json_object *list)
 
         if (c->root)
                 return;
-        if (bus_has_daemon(c) > 0 && bus_get_manager(c, &manager) == 0)
+        if (bus_has_daemon(c) > 0 &&
+            bus_get_all(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, &manager) == 0)
                 state = json_word(manager, "state");
         else
                 state = "not running";
@@ -225,7 +227,7 @@ int verb_doctor(Ctl *c, char **args)
         const Sysroot *root;
         int r;
 
-        r = source_local(c);
+        r = source_local(c, /* objects= */ NULL);
         if (r != 0)
                 return r;
         root = &c->offline->root;

@@ -14,7 +14,8 @@ static bool begins_unit(json_object *entry, json_object *before)
 {
         int64_t group = json_number(entry, "group");
 
-        if (!before || json_number(before, "group") != group)
+        if (!before || json_number(before, "group") != group ||
+            !streq(json_word(entry, "pf"), json_word(before, "pf")))
                 return true;
         return group < 0 && !streq(json_word(entry, "device"), json_word(before, "device"));
 }
@@ -23,7 +24,9 @@ static void print_unit(json_object *entry)
 {
         const char *suffix = json_flag(entry, "restore") ? ", to be given back" : "";
 
-        if (json_text(entry, "group"))
+        if (json_text(entry, "pf"))
+                print_safe(stdout, "%s and its VFs%s:\n", json_text(entry, "pf"), suffix);
+        else if (json_text(entry, "group"))
                 print_safe(stdout, "IOMMU group %s%s:\n", json_text(entry, "group"), suffix);
         else
                 print_safe(stdout, "%s, in no IOMMU group%s:\n", json_word(entry, "device"),
@@ -32,9 +35,9 @@ static void print_unit(json_object *entry)
 
 static void print_refusal(json_object *entry)
 {
-        print_safe(stdout, "     %s: refused: %s: %s (%s)\n", json_word(entry, "device"),
-                   json_word(entry, "reason"), json_word(entry, "sentence"),
-                   json_word(entry, "remedy"));
+        print_safe(stdout, "     %s: %s: %s: %s (%s)\n", json_word(entry, "device"),
+                   json_flag(entry, "waits") ? "waits" : "refused", json_word(entry, "reason"),
+                   json_word(entry, "sentence"), json_word(entry, "remedy"));
 }
 
 static void print_step(json_object *entry, unsigned number)

@@ -8,10 +8,48 @@
 #include "sys/holders.h"
 #include "sys/inspect.h"
 
+static json_object *children_of(json_object *line)
+{
+        json_object *children = json_object_object_get(line, "children");
+
+        return children ? children : json_add(line, "children", json_new_list());
+}
+
+/* Lines by the address of their device. */
+static json_object *index_lines(json_object *lines)
+{
+        json_object *index = json_new();
+
+        for (size_t i = 0; i < json_count(lines); i++)
+                json_add(index, json_word(json_at(lines, i), "address"),
+                         json_object_get(json_at(lines, i)));
+        return index;
+}
+
+/* The line of a VF's PF, if there is one. */
+static json_object *pf_line(json_object *index, json_object *device)
+{
+        return json_object_object_get(index, json_word(device, "pf"));
+}
+
+/* The same lines, those of VFs below those of their PFs. */
+static json_object *nest_vfs(json_object *lines)
+{
+        _cleanup_json_ json_object *index = index_lines(lines);
+        json_object *nested = json_new_list();
+
+        for (size_t i = 0; i < json_count(lines); i++) {
+                json_object *line = json_at(lines, i), *pf = pf_line(index, line);
+
+                json_append(pf ? children_of(pf) : nested, json_object_get(line));
+        }
+        return nested;
+}
+
 int verb_list(Ctl *c, char **args)
 {
         static const Column columns[] = {
-                { "ADDRESS", "address", 0 },
+                { "ADDRESS", "address", SCOLS_FL_TREE },
                 { "ID", "id", 0 },
                 { "CLASS", "class", 0 },
                 { "DRIVER", "driver", 0 },
@@ -27,7 +65,7 @@ int verb_list(Ctl *c, char **args)
                 "reason",  "group",     "numa_node", "pf",     "vf",
                 "num_vfs", "total_vfs", "vfio_node", "rule",   NULL,
         };
-        _cleanup_json_ json_object *devices = NULL, *list = json_new_list();
+        _cleanup_json_ json_object *devices = NULL, *list = json_new_list(), *tree = NULL;
         int r;
 
         r = source_devices(c, args, SELECT_ALL, &devices);
@@ -35,21 +73,36 @@ int verb_list(Ctl *c, char **args)
                 return r;
         for (size_t i = 0; i < json_count(devices); i++)
                 json_append(list, json_pick(json_at(devices, i), keys));
-        return print_json(c, list) ? 0 : print_table(c, columns, list);
+        if (print_json(c, list))
+                return 0;
+        tree = nest_vfs(list);
+        return print_table(c, columns, tree);
 }
 
-/* The line of a group has its number where those of its members have their address. */
-static json_object *group_line(json_object *group, json_object *devices)
+/*
+ * The line of a group has its number where those of its members have their address. It stands
+ * among `lines`; a group of VFs only below the line of a PF.
+ */
+static void add_group(json_object *lines, json_object *index, json_object *group,
+                      json_object *devices)
 {
-        json_object *line = json_new();
-        json_object *children = json_add(line, "children", json_new_list());
+        _cleanup_json_ json_object *members = json_new_list();
+        json_object *line = json_new(), *pf = NULL;
+        bool below = true;
 
+        for (size_t i = 0; i < json_count(devices); i++) {
+                json_object *d = json_at(devices, i);
+
+                if (json_number(d, "group") != json_number(group, "number"))
+                        continue;
+                json_append(members, json_object_get(d));
+                pf = pf_line(index, d);
+                below = below && pf && json_text(pf, "group");
+        }
         json_add_text(line, "address", json_text(group, "number"));
         json_add_text(line, "vfio_node", json_text(group, "vfio_node"));
-        for (size_t i = 0; i < json_count(devices); i++)
-                if (json_number(json_at(devices, i), "group") == json_number(group, "number"))
-                        json_append(children, json_object_get(json_at(devices, i)));
-        return line;
+        json_add(line, "children", nest_vfs(members));
+        json_append(below && pf ? children_of(pf) : lines, line);
 }
 
 int verb_groups(Ctl *c, char **args)
@@ -63,7 +116,8 @@ int verb_groups(Ctl *c, char **args)
                 { "NODE", "vfio_node", 0 },
                 { 0 },
         };
-        _cleanup_json_ json_object *groups = NULL, *devices = NULL, *lines = json_new_list();
+        _cleanup_json_ json_object *groups = NULL, *devices = NULL, *index = NULL;
+        _cleanup_json_ json_object *lines = json_new_list();
         int r;
 
         r = source_groups(c, &groups);
@@ -72,8 +126,9 @@ int verb_groups(Ctl *c, char **args)
         r = source_devices(c, NULL, SELECT_ALL, &devices);
         if (r != 0)
                 return r;
+        index = index_lines(devices);
         for (size_t i = 0; i < json_count(groups); i++)
-                json_append(lines, group_line(json_at(groups, i), devices));
+                add_group(lines, index, json_at(groups, i), devices);
         return print_table(c, columns, lines);
 }
 
@@ -128,6 +183,9 @@ int verb_show(Ctl *c, char **args)
         for (size_t i = 0; i < json_count(list); i++) {
                 add_override(json_at(list, i), &root);
                 add_holders(json_at(list, i), &root);
+                r = source_add_sriov(c, json_at(list, i));
+                if (r != 0)
+                        return r;
         }
         if (print_json_objects(c, list))
                 return 0;

@@ -66,7 +66,7 @@ int verb_wait(Ctl *c, char **args)
                 _cleanup_json_ json_object *signal = NULL, *manager = NULL;
 
                 if (bus_has_daemon(c) > 0)
-                        r = bus_get_manager(c, &manager);
+                        r = bus_get_all(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, &manager);
                 else if (!(c->given & OPTION_TIMEOUT))
                         r = bus_no_daemon();
                 if (r != 0 && !(r == STATUS_NO_DAEMON && (c->given & OPTION_TIMEOUT)))
@@ -79,12 +79,6 @@ int verb_wait(Ctl *c, char **args)
                         return say_timeout(manager);
         }
         return r;
-}
-
-/* Objects as of GetManagedObjects: { path: { interface: { property: value } } }. */
-static int get_objects(Ctl *c, json_object **ret)
-{
-        return bus_ask(c, ret, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "");
 }
 
 /* What monitor shows of an object; a change in its other properties prints nothing. */
@@ -190,7 +184,7 @@ int verb_monitor(Ctl *c, char **args)
                 return r;
         if (bus_has_daemon(c) <= 0)
                 return bus_no_daemon();
-        r = get_objects(c, &objects);
+        r = bus_get_objects(c, &objects);
         while (r == 0) {
                 _cleanup_json_ json_object *signal = NULL;
 
@@ -227,7 +221,7 @@ int verb_jobs(Ctl *c, char **args)
         _cleanup_json_ json_object *objects = NULL, *jobs = json_new_list();
         int r;
 
-        r = get_objects(c, &objects);
+        r = bus_get_objects(c, &objects);
         if (r != 0)
                 return r;
         json_object_object_foreach(objects, path, object)

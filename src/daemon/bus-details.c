@@ -52,6 +52,8 @@ static const char *driver_to(const Snapshot *s, const Operation *op, const Devic
                 o = s->origins ? origin_table_find_device(s->origins, d) : NULL;
                 return o && o->taken ? (o->driver ? o->driver : "none") : "host";
         }
+        if (op->kind == OPERATION_SRIOV)
+                return d->driver;
         switch (op->target) {
         case TARGET_VFIO:
                 return "vfio";
@@ -95,7 +97,8 @@ static int make_details(const Snapshot *s, const Operation *op, const Device *d,
             add_detail(&l, "group_members", "%s", members) < 0 ||
             add_detail(&l, "driver_from", "%s", strempty(d->driver)) < 0 ||
             add_detail(&l, "driver_to", "%s", strempty(driver_to(s, op, d))) < 0 ||
-            add_detail(&l, "hazards", "%s", hazards) < 0)
+            add_detail(&l, "hazards", "%s", hazards) < 0 ||
+            (op->kind == OPERATION_SRIOV && add_detail(&l, "num_vfs", "%u", op->num_vfs) < 0))
                 return -ENOMEM;
         *ret = TAKE_PTR(l);
         return 0;
@@ -104,14 +107,17 @@ static int make_details(const Snapshot *s, const Operation *op, const Device *d,
 static int add_unit_checks(const Snapshot *s, const Operation *op, const Device *d,
                            CheckList *checks)
 {
-        bool release = op->kind == OPERATION_RELEASE;
+        static const char *const actions[] = {
+                [OPERATION_BIND] = POLKIT_ACTION_BIND,
+                [OPERATION_RELEASE] = POLKIT_ACTION_RELEASE,
+                [OPERATION_SRIOV] = POLKIT_ACTION_SRIOV,
+        };
         _cleanup_strv_ char **details = NULL;
         int r;
 
         r = make_details(s, op, d, &details);
         if (r >= 0)
-                r = check_list_add(checks, release ? POLKIT_ACTION_RELEASE : POLKIT_ACTION_BIND,
-                                   details);
+                r = check_list_add(checks, actions[op->kind], details);
         if (r >= 0 && op->accept)
                 r = check_list_add(checks, POLKIT_ACTION_ACCEPT_HAZARD, details);
         if (r >= 0 && op->persist)

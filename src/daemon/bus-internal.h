@@ -38,6 +38,10 @@ enum {
         WRITE(MANAGER, Release, "asta{sv}",                                                      \
               SD_BUS_PARAM(devices) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "oaa{sv}",        \
               SD_BUS_PARAM(job) SD_BUS_PARAM(results), method_operation, derive_operation)       \
+        WRITE(MANAGER, SetVirtualFunctions, "suta{sv}",                                          \
+              SD_BUS_PARAM(pf) SD_BUS_PARAM(count) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),    \
+              "oaa{sv}", SD_BUS_PARAM(job) SD_BUS_PARAM(results), method_operation,              \
+              derive_operation)                                                                  \
         READ(MANAGER, Plan, "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "aa{sv}",       \
              SD_BUS_PARAM(steps), method_plan)                                                   \
         WRITE(MANAGER, Apply, "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "oaa{sv}",    \
@@ -89,6 +93,9 @@ typedef struct Description {
 
 void description_done(Description *d);
 
+/* A field_handler_t whose userdata is a Description. */
+_must_check_ int description_keep_field(const Field *f, void *userdata);
+
 typedef struct Bus {
         Manager *manager;
         Polkit *polkit;
@@ -137,6 +144,8 @@ JOB_METHODS(READ, WRITE)
 
 extern const sd_bus_vtable bus_manager_vtable[];
 extern const sd_bus_vtable bus_device_vtable[];
+extern const sd_bus_vtable bus_pf_vtable[];
+extern const sd_bus_vtable bus_vf_vtable[];
 extern const sd_bus_vtable bus_group_vtable[];
 extern const sd_bus_vtable bus_job_vtable[];
 extern const sd_bus_vtable bus_log_control_vtable[];
@@ -159,8 +168,8 @@ int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *use
 int bus_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                       sd_bus_error *error);
 
-/* InterfacesRemoved of an object with this one interface of ours. */
-void bus_emit_removed(sd_bus *bus, const char *path, const char *interface);
+/* InterfacesRemoved of an object with these interfaces of ours, up to NULL. */
+void bus_emit_removed(sd_bus *bus, const char *path, const char *const *interfaces);
 
 /* The manager's bus; NULL if there is none to send to. */
 sd_bus *bus_get_ready(const Manager *m);
@@ -201,7 +210,7 @@ _must_check_ int bus_read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret
 _must_check_ int bus_read_devices(sd_bus_message *m, const Inventory *inv, PciAddress **ret,
                                   size_t *ret_n, sd_bus_error *error);
 
-/* One device or declared place: an address in either form, with or without "pci:". */
+/* One device or declared place: an address in either form, with or without "pci:", or PF/vfN. */
 _must_check_ int bus_read_device(sd_bus_message *m, const Snapshot *s, PciAddress *ret,
                                  sd_bus_error *error);
 

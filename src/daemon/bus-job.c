@@ -168,7 +168,16 @@ void bus_job_removed(Job *j)
                 return;
         (void)sd_bus_emit_signal(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "JobRemoved", "tos",
                                  j->id, path, job_state_to_string(j->state));
-        bus_emit_removed(bus, path, VFIOD_JOB_INTERFACE);
+        bus_emit_removed(bus, path, (const char *const[]){ VFIOD_JOB_INTERFACE, NULL });
+}
+
+bool job_concerns(const Job *j, const PciAddress *a)
+{
+        const Device *d = j->kind == OPERATION_SRIOV
+                                  ? inventory_find(manager_snapshot(j->manager).inventory, a)
+                                  : NULL;
+
+        return addresses_contain(j->addresses, j->n_addresses, d && d->is_vf ? &d->pf : a);
 }
 
 /* The device that a failed job is about: the first of its own, or of all, with that reason. */
@@ -179,9 +188,7 @@ static const PciAddress *failed_device(const Job *j)
         for (size_t i = 0; s.status && i < s.status->n_statuses; i++) {
                 const DeviceStatus *d = &s.status->statuses[i];
 
-                if (d->reason == j->reason &&
-                    (j->n_addresses == 0 ||
-                     addresses_contain(j->addresses, j->n_addresses, &d->address)))
+                if (d->reason == j->reason && (j->n_addresses == 0 || job_concerns(j, &d->address)))
                         return &d->address;
         }
         return j->n_addresses > 0 ? &j->addresses[0] : NULL;
@@ -237,12 +244,14 @@ static int append_results(const Job *j, sd_bus_message *reply)
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        for (size_t i = 0; r >= 0 && i < j->n_addresses; i++) {
-                if (!status_find(s.status, &j->addresses[i]))
+        for (size_t i = 0; r >= 0 && s.status && i < s.status->n_statuses; i++) {
+                const PciAddress *a = &s.status->statuses[i].address;
+
+                if (!job_concerns(j, a))
                         continue;
                 r = bus_open_dict(reply);
                 if (r >= 0)
-                        r = describe_explanation(&s, &j->addresses[i], bus_append_field, reply);
+                        r = describe_explanation(&s, a, bus_append_field, reply);
                 if (r >= 0)
                         r = sd_bus_message_close_container(reply);
         }

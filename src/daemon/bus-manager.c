@@ -241,7 +241,7 @@ static int property_get(sd_bus *bus, const char *path, const char *interface, co
         if (streq(property, "Version"))
                 return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
         if (streq(property, "Features"))
-                return sd_bus_message_append(reply, "as", 1, "whole-groups");
+                return sd_bus_message_append(reply, "as", 2, "whole-groups", "sr-iov");
         if (streq(property, "State"))
                 return sd_bus_message_append(reply, "s",
                                              manager_state_to_string(manager_state(b->manager)));

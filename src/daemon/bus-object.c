@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * org.vfiod1.Device, one object per device and per place that a file names, and org.vfiod1.Group,
- * one per IOMMU group: how they are found, what they show, and what a look changed in them.
+ * org.vfiod1.Device, one object per device and per place that a file names, which is also
+ * org.vfiod1.PhysicalFunction or VirtualFunction if it is one; and org.vfiod1.Group, one per IOMMU
+ * group: how they are found, what they show, and what a look changed in them.
  *
  * Both kinds are lists in a snapshot, sorted by a key that also gives the object's path.
  */
@@ -10,14 +11,22 @@
 #include "basic/names.h"
 #include "daemon/bus-internal.h"
 
-typedef struct ObjectKind {
-        const char *prefix, *interface;
+/* One of ours on an object. `describe` answers -ENOENT for an object that does not have it. */
+typedef struct ObjectInterface {
+        const char *name;
         const sd_bus_vtable *vtable;
+        int (*describe)(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata);
+} ObjectInterface;
+
+enum { INTERFACES_MAX = 3 };
+
+typedef struct ObjectKind {
+        const char *prefix;
+        ObjectInterface interfaces[INTERFACES_MAX + 1]; /* the first is always there */
         size_t (*count)(const Snapshot *s);
         uint64_t (*key)(const Snapshot *s, size_t i);
         int (*make_path)(uint64_t key, char **ret);
         int (*read_path)(const char *path, uint64_t *ret);
-        int (*describe)(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata);
         /* Whether nothing at all has changed, without a description; false if in doubt. */
         bool (*is_same)(const Snapshot *before, size_t b, const Snapshot *after, size_t a);
 } ObjectKind;
@@ -71,6 +80,20 @@ static int device_describe(const Snapshot *s, uint64_t key, field_handler_t f, v
         PciAddress a = unpack_address(key);
 
         return s->status ? describe_device(s, &a, f, userdata) : -ENOENT;
+}
+
+static int pf_describe(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata)
+{
+        PciAddress a = unpack_address(key);
+
+        return describe_pf(s, &a, f, userdata);
+}
+
+static int vf_describe(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata)
+{
+        PciAddress a = unpack_address(key);
+
+        return describe_vf(s, &a, f, userdata);
 }
 
 static bool status_equal(const DeviceStatus *a, const DeviceStatus *b)
@@ -143,70 +166,53 @@ static bool group_is_same(const Snapshot *before, size_t b, const Snapshot *afte
 enum { KIND_DEVICE, KIND_GROUP, _KIND_MAX };
 
 static const ObjectKind kinds[_KIND_MAX] = {
-        [KIND_DEVICE] = { VFIOD_DEVICE_PREFIX, VFIOD_DEVICE_INTERFACE, bus_device_vtable,
-                          device_count, device_key, device_make_path, device_read_path,
-                          device_describe, device_is_same },
-        [KIND_GROUP] = { VFIOD_GROUP_PREFIX, VFIOD_GROUP_INTERFACE, bus_group_vtable, group_count,
-                         group_key, group_make_path, group_read_path, group_describe,
+        [KIND_DEVICE] = { VFIOD_DEVICE_PREFIX,
+                          { { VFIOD_DEVICE_INTERFACE, bus_device_vtable, device_describe },
+                            { VFIOD_PF_INTERFACE, bus_pf_vtable, pf_describe },
+                            { VFIOD_VF_INTERFACE, bus_vf_vtable, vf_describe } },
+                          device_count,
+                          device_key,
+                          device_make_path,
+                          device_read_path,
+                          device_is_same },
+        [KIND_GROUP] = { VFIOD_GROUP_PREFIX,
+                         { { VFIOD_GROUP_INTERFACE, bus_group_vtable, group_describe } },
+                         group_count,
+                         group_key,
+                         group_make_path,
+                         group_read_path,
                          group_is_same },
 };
 
 /* Both ------------------------------------------------------------------------------------------
  */
 
-void description_done(Description *d)
+static const ObjectInterface *find_interface(const ObjectKind *k, const char *name)
 {
-        for (size_t i = 0; i < d->n_fields; i++) {
-                free((char *)d->fields[i].string);
-                strv_free((char **)d->fields[i].strv);
-        }
-        d->n_fields = 0;
-}
-
-static int keep_field(const Field *f, void *userdata)
-{
-        _cleanup_free_ char *string = NULL;
-        char **strv = NULL;
-        Description *d = userdata;
-        Field *kept;
-        int r;
-
-        if (d->n_fields == ELEMENTSOF(d->fields))
-                return -EOVERFLOW;
-        string = strdup(strempty(f->string));
-        if (!string)
-                return -ENOMEM;
-        r = strv_copy(f->strv, &strv);
-        if (r < 0)
-                return r;
-        kept = &d->fields[d->n_fields++];
-        *kept = *f;
-        kept->string = TAKE_PTR(string);
-        kept->strv = strv;
-        return 0;
-}
-
-static const ObjectKind *find_kind(const char *path)
-{
-        for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
-                if (startswith(path, kinds[i].prefix))
-                        return &kinds[i];
+        for (const ObjectInterface *i = k->interfaces; i->name; i++)
+                if (streq(i->name, name))
+                        return i;
         return NULL;
 }
 
 int bus_object_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
                     void **ret_found, sd_bus_error *error)
 {
-        const ObjectKind *k = find_kind(path);
         Bus *b = userdata;
         Snapshot s = manager_snapshot(b->manager);
-        uint64_t key;
 
         description_done(&b->found);
-        if (!k || k->read_path(path, &key) < 0 || k->describe(&s, key, keep_field, &b->found) < 0)
-                return 0;
-        *ret_found = b;
-        return 1;
+        for (size_t n = 0; n < ELEMENTSOF(kinds); n++) {
+                const ObjectInterface *i = find_interface(&kinds[n], interface);
+                uint64_t key;
+
+                if (!i || kinds[n].read_path(path, &key) < 0 ||
+                    i->describe(&s, key, description_keep_field, &b->found) < 0)
+                        continue;
+                *ret_found = b;
+                return 1;
+        }
+        return 0;
 }
 
 static int enumerate(const Bus *b, const ObjectKind *k, char ***ret_nodes)
@@ -289,6 +295,31 @@ const sd_bus_vtable bus_device_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+const sd_bus_vtable bus_pf_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        CHANGING("TotalVFs", "u"),
+        CHANGING("NumVFs", "u"),
+        CHANGING("DriversAutoprobe", "b"),
+        CHANGING("DeclaredVFs", "i"),
+        CHANGING("VirtualFunctions", "as"),
+        SD_BUS_VTABLE_END,
+};
+
+const sd_bus_vtable bus_vf_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        CHANGING("PhysicalFunction", "s"),
+        CHANGING("Index", "i"),
+        CHANGING("MACAddress", "s"),
+        CHANGING("VLAN", "i"),
+        CHANGING("VLANQoS", "i"),
+        CHANGING("Trust", "s"),
+        CHANGING("SpoofCheck", "s"),
+        CHANGING("LinkState", "s"),
+        CHANGING("MaxTxRate", "i"),
+        CHANGING("MinTxRate", "i"),
+        SD_BUS_VTABLE_END,
+};
+
 const sd_bus_vtable bus_group_vtable[] = {
         SD_BUS_VTABLE_START(0),
         CONSTANT("Number", "i"),
@@ -306,13 +337,38 @@ const sd_bus_vtable bus_group_vtable[] = {
 
 /* Changes -------------------------------------------------------------------------------------- */
 
-void bus_emit_removed(sd_bus *bus, const char *path, const char *interface)
-{
-        const char *const interfaces[] = { "org.freedesktop.DBus.Peer",
-                                           "org.freedesktop.DBus.Introspectable",
-                                           "org.freedesktop.DBus.Properties", interface, NULL };
+static const char *const standard_interfaces[] = {
+        "org.freedesktop.DBus.Peer",
+        "org.freedesktop.DBus.Introspectable",
+        "org.freedesktop.DBus.Properties",
+};
 
-        (void)sd_bus_emit_interfaces_removed_strv(bus, path, (char **)interfaces);
+void bus_emit_removed(sd_bus *bus, const char *path, const char *const *interfaces)
+{
+        const char *all[ELEMENTSOF(standard_interfaces) + INTERFACES_MAX + 1] = { 0 };
+        size_t n = ELEMENTSOF(standard_interfaces);
+
+        memcpy(all, standard_interfaces, sizeof(standard_interfaces));
+        for (; *interfaces && n < ELEMENTSOF(all) - 1; interfaces++)
+                all[n++] = *interfaces;
+        (void)sd_bus_emit_interfaces_removed_strv(bus, path, (char **)all);
+}
+
+static int ignore_field(const Field *f, void *userdata)
+{
+        return 0;
+}
+
+static void emit_removed(sd_bus *bus, const ObjectKind *k, const char *path, uint64_t key,
+                         const Snapshot *before)
+{
+        const char *had[INTERFACES_MAX + 1] = { 0 };
+        size_t n = 0;
+
+        for (const ObjectInterface *i = k->interfaces; i->name; i++)
+                if (i->describe(before, key, ignore_field, NULL) >= 0)
+                        had[n++] = i->name;
+        bus_emit_removed(bus, path, had);
 }
 
 static bool is_constant(const sd_bus_vtable *vtable, const char *name)
@@ -326,39 +382,59 @@ static bool is_constant(const sd_bus_vtable *vtable, const char *name)
 /*
  * Getters read the manager's snapshot, which is the one after the change by now. All properties
  * that may change are sent: what was taken from a device is not part of a snapshot, so that it
- * cannot be compared, and changes only together with something that is.
+ * cannot be compared, and changes only together with something that is. -ESTALE: it is another
+ * object now.
  */
-static void emit_differences(sd_bus *bus, const ObjectKind *k, const char *path,
-                             const Description *before, const Description *after)
+static int emit_differences(sd_bus *bus, const ObjectInterface *i, const char *path,
+                            const Description *before, const Description *after)
 {
-        bool changed = false, replaced = false;
+        bool changed = false;
 
-        for (size_t i = 0; i < after->n_fields && i < before->n_fields; i++)
-                if (!field_equal(&before->fields[i], &after->fields[i])) {
+        for (size_t n = 0; n < after->n_fields && n < before->n_fields; n++)
+                if (!field_equal(&before->fields[n], &after->fields[n])) {
+                        if (is_constant(i->vtable, after->fields[n].name))
+                                return -ESTALE;
                         changed = true;
-                        replaced |= is_constant(k->vtable, after->fields[i].name);
                 }
-        if (replaced) {
-                bus_emit_removed(bus, path, k->interface);
-                (void)sd_bus_emit_object_added(bus, path);
-        } else if (changed)
-                (void)sd_bus_emit_properties_changed_strv(bus, path, k->interface, NULL);
+        return changed ? sd_bus_emit_properties_changed_strv(bus, path, i->name, NULL) : 0;
+}
+
+static int emit_interface(sd_bus *bus, const ObjectInterface *i, const char *path, uint64_t key,
+                          const Snapshot *before, const Snapshot *after)
+{
+        Description old = { .n_fields = 0 }, new = { .n_fields = 0 };
+        bool was = i->describe(before, key, description_keep_field, &old) >= 0;
+        bool is = i->describe(after, key, description_keep_field, &new) >= 0;
+        int r = 0;
+
+        if (was && is)
+                r = emit_differences(bus, i, path, &old, &new);
+        else if (is)
+                r = sd_bus_emit_interfaces_added(bus, path, i->name, NULL);
+        else if (was)
+                r = sd_bus_emit_interfaces_removed(bus, path, i->name, NULL);
+        description_done(&old);
+        description_done(&new);
+        return r;
 }
 
 static void emit_object(sd_bus *bus, const ObjectKind *k, const Snapshot *before,
                         const Snapshot *after, uint64_t key)
 {
-        Description old = { .n_fields = 0 }, new = { .n_fields = 0 };
         _cleanup_free_ char *path = NULL;
+        int r;
 
-        if (k->make_path(key, &path) >= 0 && k->describe(before, key, keep_field, &old) >= 0 &&
-            k->describe(after, key, keep_field, &new) >= 0)
-                emit_differences(bus, k, path, &old, &new);
-        description_done(&old);
-        description_done(&new);
+        r = k->make_path(key, &path);
+        for (const ObjectInterface *i = k->interfaces; i->name && r >= 0; i++)
+                r = emit_interface(bus, i, path, key, before, after);
+        if (r == -ESTALE) {
+                emit_removed(bus, k, path, key, before);
+                (void)sd_bus_emit_object_added(bus, path);
+        }
 }
 
-static void emit_presence(sd_bus *bus, const ObjectKind *k, uint64_t key, bool added)
+static void emit_presence(sd_bus *bus, const ObjectKind *k, uint64_t key, const Snapshot *before,
+                          bool added)
 {
         _cleanup_free_ char *path = NULL;
 
@@ -367,7 +443,7 @@ static void emit_presence(sd_bus *bus, const ObjectKind *k, uint64_t key, bool a
         if (added)
                 (void)sd_bus_emit_object_added(bus, path);
         else
-                bus_emit_removed(bus, path, k->interface);
+                emit_removed(bus, k, path, key, before);
 }
 
 static void emit_kind(sd_bus *bus, const ObjectKind *k, const Snapshot *before,
@@ -380,7 +456,7 @@ static void emit_kind(sd_bus *bus, const ObjectKind *k, const Snapshot *before,
                 uint64_t new = a < n_after ? k->key(after, a) : UINT64_MAX;
 
                 if (old != new)
-                        emit_presence(bus, k, MIN(old, new), new < old);
+                        emit_presence(bus, k, MIN(old, new), before, new < old);
                 else if (!k->is_same(before, b, after, a))
                         emit_object(bus, k, before, after, new);
                 b += old <= new;

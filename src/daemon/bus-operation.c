@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Bind, Release and Apply. Each comes here twice: derive_operation() finds out what has to be
- * authorised, method_operation() does it. Both read the message and resolve its words anew.
+ * Bind, Release, SetVirtualFunctions and Apply. Each comes here twice: derive_operation() finds out
+ * what has to be authorised, method_operation() does it. Both read the message and resolve its
+ * words anew.
  */
 
 #include "basic/names.h"
@@ -80,20 +81,49 @@ static OperationKind called_operation(sd_bus_message *m)
 
         if (streq(member, "Bind"))
                 return OPERATION_BIND;
+        if (streq(member, "SetVirtualFunctions"))
+                return OPERATION_SRIOV;
         return streq(member, "Release") ? OPERATION_RELEASE : OPERATION_APPLY;
+}
+
+/* The PF, and the number of VFs that it is to have. */
+static int read_sriov(sd_bus_message *m, const Snapshot *s, Call *c, sd_bus_error *error)
+{
+        PciAddress *pf = calloc(1, sizeof(PciAddress));
+        int r;
+
+        if (!pf)
+                return -ENOMEM;
+        c->addresses = pf;
+        c->op.n_addresses = 1;
+        r = bus_read_device(m, s, pf, error);
+        if (r < 0)
+                return r;
+        if (!inventory_find(s->inventory, pf))
+                return sd_bus_error_setf(error, VFIOD_ERROR("NoSuchDevice"), "%s: no such device",
+                                         PCI_ADDRESS_STR(pf));
+        r = sd_bus_message_read(m, "u", &c->op.num_vfs);
+        if (r >= 0 && c->op.num_vfs > VF_COUNT_MAX)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "%u is no number of VFs, %d is the largest", c->op.num_vfs,
+                                         VF_COUNT_MAX);
+        return r;
 }
 
 static int read_call(const Bus *b, sd_bus_message *m, Call *c, sd_bus_error *error)
 {
         OperationKind kind = called_operation(m);
+        Snapshot s = manager_snapshot(b->manager);
         int r;
 
         c->op.kind = kind;
         c->op.uid = UINT32_MAX;
         if (kind == OPERATION_APPLY)
                 return read_apply(m, c, error);
-        r = bus_read_devices(m, manager_snapshot(b->manager).inventory, &c->addresses,
-                             &c->op.n_addresses, error);
+        if (kind == OPERATION_SRIOV)
+                r = read_sriov(m, &s, c, error);
+        else
+                r = bus_read_devices(m, s.inventory, &c->addresses, &c->op.n_addresses, error);
         c->op.addresses = c->addresses;
         if (r >= 0 && kind == OPERATION_BIND)
                 r = read_driver(m, c, error);
@@ -207,6 +237,9 @@ static int collect_refusals(Refusals *all, const Plan *plan, const Operation *op
                 const Unit *u = &plan->units[i];
 
                 for (size_t k = 0; unit_concerns(u, op) && k < u->n_refusals; k++) {
+                        /* What only takes a moment is waited for by the job. */
+                        if (u->refusals[k].reason == REASON_WAITING)
+                                continue;
                         r = add_refusal(all, &u->refusals[k]);
                         if (r < 0)
                                 return r;

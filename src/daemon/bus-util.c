@@ -7,6 +7,7 @@
 #include "daemon/bus-internal.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 
 static const char *field_signature(FieldType t)
@@ -52,6 +53,38 @@ int bus_append_field(const Field *f, void *userdata)
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+void description_done(Description *d)
+{
+        for (size_t i = 0; i < d->n_fields; i++) {
+                free((char *)d->fields[i].string);
+                strv_free((char **)d->fields[i].strv);
+        }
+        d->n_fields = 0;
+}
+
+int description_keep_field(const Field *f, void *userdata)
+{
+        _cleanup_free_ char *string = NULL;
+        char **strv = NULL;
+        Description *d = userdata;
+        Field *kept;
+        int r;
+
+        if (d->n_fields == ELEMENTSOF(d->fields))
+                return -EOVERFLOW;
+        string = strdup(strempty(f->string));
+        if (!string)
+                return -ENOMEM;
+        r = strv_copy(f->strv, &strv);
+        if (r < 0)
+                return r;
+        kept = &d->fields[d->n_fields++];
+        *kept = *f;
+        kept->string = TAKE_PTR(string);
+        kept->strv = strv;
+        return 0;
 }
 
 int bus_open_dict(sd_bus_message *m)
@@ -207,11 +240,31 @@ static int no_such_device(const char *word, sd_bus_error *error)
                                  BUS_WORD_MAX, word);
 }
 
-static int parse_device_word(const char *word, PciAddress *ret)
+/* "PF/vfN" names a VF that is there. */
+static int parse_device_word(const Inventory *inv, const char *word, PciAddress *ret)
 {
-        const char *rest = startswith(word, VFIOD_DEVICE_ID_PREFIX);
+        const char *rest = startswith(word, VFIOD_DEVICE_ID_PREFIX) ?: word;
+        const char *slash = strstr(rest, "/vf");
+        _cleanup_free_ char *pf = NULL;
+        PciAddress a;
+        uint64_t n;
 
-        return pci_address_parse(rest ? rest : word, ret);
+        if (!slash)
+                return pci_address_parse(rest, ret);
+        pf = strndup(rest, (size_t)(slash - rest));
+        if (!pf)
+                return -ENOMEM;
+        if (pci_address_parse(pf, &a) < 0 || parse_uint(slash + strlen("/vf"), 10, INT_MAX, &n) < 0)
+                return -EINVAL;
+        for (size_t i = 0; inv && i < inv->n_devices; i++) {
+                const Device *d = inv->devices[i];
+
+                if (d->is_vf && d->vf_index == (int)n && pci_address_equal(&d->pf, &a)) {
+                        *ret = d->address;
+                        return 0;
+                }
+        }
+        return -ENODEV;
 }
 
 static void mark(const Inventory *inv, const PciAddress *a, bool *marked, size_t *n)
@@ -235,7 +288,7 @@ static size_t mark_devices(const Inventory *inv, const char *word, bool *marked)
 
         if (number && parse_uint(number, 10, INT32_MAX, &k) >= 0)
                 g = inventory_group(inv, (int)k);
-        else if (!number && parse_device_word(word, &a) >= 0)
+        else if (!number && parse_device_word(inv, word, &a) >= 0)
                 mark(inv, &a, marked, &n);
         for (size_t i = 0; g && i < g->n_members; i++)
                 if (!device_is_bridge(g->members[i]))
@@ -283,7 +336,7 @@ int bus_read_device(sd_bus_message *m, const Snapshot *s, PciAddress *ret, sd_bu
         r = sd_bus_message_read(m, "s", &word);
         if (r < 0)
                 return r;
-        if (strlen(word) > BUS_WORD_MAX || parse_device_word(word, &a) < 0 ||
+        if (strlen(word) > BUS_WORD_MAX || parse_device_word(s->inventory, word, &a) < 0 ||
             !status_find(s->status, &a))
                 return no_such_device(word, error);
         *ret = a;

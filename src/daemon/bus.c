@@ -217,7 +217,7 @@ typedef struct Subtree {
         const char *prefix, *interface;
         const sd_bus_vtable *vtable;
         sd_bus_object_find_t find;
-        sd_bus_node_enumerator_t enumerate;
+        sd_bus_node_enumerator_t enumerate; /* NULL: another interface's does it */
 } Subtree;
 
 static int add_subtree(sd_bus *bus, const Subtree *t, Bus *b)
@@ -225,7 +225,7 @@ static int add_subtree(sd_bus *bus, const Subtree *t, Bus *b)
         int r;
 
         r = sd_bus_add_fallback_vtable(bus, NULL, t->prefix, t->interface, t->vtable, t->find, b);
-        if (r < 0)
+        if (r < 0 || !t->enumerate)
                 return r;
         return sd_bus_add_node_enumerator(bus, NULL, t->prefix, t->enumerate, b);
 }
@@ -235,6 +235,8 @@ int bus_register(sd_bus *bus, Manager *m)
         static const Subtree subtrees[] = {
                 { VFIOD_DEVICE_PREFIX, VFIOD_DEVICE_INTERFACE, bus_device_vtable, bus_object_find,
                   bus_device_enumerate },
+                { VFIOD_DEVICE_PREFIX, VFIOD_PF_INTERFACE, bus_pf_vtable, bus_object_find, NULL },
+                { VFIOD_DEVICE_PREFIX, VFIOD_VF_INTERFACE, bus_vf_vtable, bus_object_find, NULL },
                 { VFIOD_GROUP_PREFIX, VFIOD_GROUP_INTERFACE, bus_group_vtable, bus_object_find,
                   bus_group_enumerate },
                 { VFIOD_JOB_PREFIX, VFIOD_JOB_INTERFACE, bus_job_vtable, bus_job_find,

@@ -22,7 +22,7 @@ struct Job {
         uint64_t id;
         OperationKind kind;
         JobState state;
-        PciAddress *addresses;
+        PciAddress *addresses; /* sorted */
         size_t n_addresses;
         uint32_t uid;
         uint64_t started_usec; /* CLOCK_REALTIME */
@@ -38,6 +38,9 @@ struct Job {
 Job *manager_find_job(const Manager *m, uint64_t id);
 Job *manager_jobs(const Manager *m);
 bool job_is_over(const Job *j);
+
+/* Whether it is about this device: also the VFs that its PF has now. */
+bool job_concerns(const Job *j, const PciAddress *a);
 
 /* -EBUSY if it has begun (a kernel write cannot be called back), -EALREADY if it is over. */
 _must_check_ int job_cancel(Job *j);

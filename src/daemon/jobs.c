@@ -20,6 +20,7 @@ DEFINE_TO_STRING(job_state, JobState);
 static const char *const operation_kind_names[] = {
         [OPERATION_BIND] = "bind",
         [OPERATION_RELEASE] = "release",
+        [OPERATION_SRIOV] = "sriov",
         [OPERATION_APPLY] = "apply",
 };
 
@@ -91,12 +92,18 @@ static void job_end(Job *j, JobState state, Reason reason, const char *detail)
                 log_warning_errno(r, "Failed to let a job linger: %m");
 }
 
+/* Whether it puts requests into the table. */
+static bool job_requests(const Job *j)
+{
+        return j->kind == OPERATION_BIND || j->kind == OPERATION_SRIOV;
+}
+
 /* What was asked for in vain is asked for no more; what was asked for before stays. */
 static void drop_requests(Job *j)
 {
         Manager *m = j->manager;
 
-        for (size_t i = 0; i < j->n_addresses && j->kind == OPERATION_BIND; i++) {
+        for (size_t i = 0; i < j->n_addresses && job_requests(j); i++) {
                 const Request *before = request_table_find(&j->before, &j->addresses[i]);
                 const DeviceStatus *s = status_find(m->status, &j->addresses[i]);
 
@@ -124,19 +131,29 @@ int job_cancel(Job *j)
         return 0;
 }
 
+/* Of pending devices only those that wait for a driver wait for nothing that vfiod does. */
+static bool is_busy(const DeviceStatus *s)
+{
+        return s->state == STATE_WORKING ||
+               (s->state == STATE_PENDING && s->reason == REASON_WAITING);
+}
+
 /* The device that says most about the job: one at work, else the first that is not as asked. */
 static const DeviceStatus *job_find_status(const Job *j, bool *ret_busy)
 {
+        const StatusTable *t = j->manager->status;
         const DeviceStatus *bad = NULL;
 
-        for (size_t i = 0; i < j->n_addresses; i++) {
-                const DeviceStatus *s = status_find(j->manager->status, &j->addresses[i]);
+        for (size_t i = 0; i < t->n_statuses; i++) {
+                const DeviceStatus *s = &t->statuses[i];
 
-                if (s && (s->state == STATE_WORKING || s->state == STATE_PENDING)) {
+                if (!job_concerns(j, &s->address))
+                        continue;
+                if (is_busy(s)) {
                         *ret_busy = true;
                         return s;
                 }
-                if (s && !bad && s->state != STATE_READY && s->state != STATE_UNMANAGED)
+                if (!bad && s->state != STATE_READY && s->state != STATE_UNMANAGED)
                         bad = s;
         }
         *ret_busy = false;
@@ -148,7 +165,7 @@ static bool job_lost_device(const Job *j)
 {
         for (size_t i = 0; i < j->n_addresses; i++)
                 if (!inventory_find(j->manager->inventory, &j->addresses[i]))
-                        return j->kind == OPERATION_BIND;
+                        return job_requests(j);
         return false;
 }
 
@@ -187,24 +204,39 @@ void manager_update_jobs(Manager *m)
         }
 }
 
-static int request_bind(RequestTable *t, const Inventory *inv, const Operation *op)
+/* The driver of a PF and the number of its VFs are asked for apart: each leaves the other alone. */
+static int request_one(RequestTable *t, const Device *d, const Operation *op)
 {
-        for (size_t i = 0; i < op->n_addresses; i++) {
-                const Device *d = inventory_find(inv, &op->addresses[i]);
-                int r;
+        const Request *known = request_table_find(t, &d->address);
+        Request r = { 0 };
 
-                if (!d)
-                        return -ENODEV;
-                r = request_table_put(t, &(Request){ .address = d->address,
-                                                     .vendor = d->vendor,
-                                                     .device = d->device,
-                                                     .target = op->target,
-                                                     .driver = (char *)op->driver,
-                                                     .accept = op->accept });
-                if (r < 0)
-                        return r;
+        if (known && !known->release && known->vendor == d->vendor && known->device == d->device)
+                r = *known;
+        r.address = d->address;
+        r.vendor = d->vendor;
+        r.device = d->device;
+        if (op->kind == OPERATION_BIND) {
+                r.accept = op->accept | (r.counts ? r.accept : 0);
+                r.target = op->target;
+                r.driver = (char *)op->driver;
+        } else {
+                r.accept = op->accept | (r.target != TARGET_UNMANAGED ? r.accept : 0);
+                r.counts = true;
+                r.num_vfs = op->num_vfs == VF_COUNT_MAX ? d->total_vfs : op->num_vfs;
         }
-        return 0;
+        return request_table_put(t, &r);
+}
+
+static int request_all(RequestTable *t, const Inventory *inv, const Operation *op)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < op->n_addresses && r >= 0; i++) {
+                const Device *d = inventory_find(inv, &op->addresses[i]);
+
+                r = d ? request_one(t, d, op) : -ENODEV;
+        }
+        return r;
 }
 
 /* What a file wants is kept away by a request; what only a request wanted just ends. */
@@ -255,7 +287,8 @@ static int apply_operation(RequestTable *t, const Manager *m, const Operation *o
 {
         switch (op->kind) {
         case OPERATION_BIND:
-                return request_bind(t, m->inventory, op);
+        case OPERATION_SRIOV:
+                return request_all(t, m->inventory, op);
         case OPERATION_RELEASE:
                 return request_release(t, m, op);
         case OPERATION_APPLY:
@@ -303,6 +336,15 @@ static int check_submission(const Manager *m, const Operation *op, sd_bus_error 
                 return sd_bus_error_setf(error, VFIOD_ERROR("DriverNotAllowed"),
                                          "The driver '%s' is not in AllowedDrivers= of vfiod.conf",
                                          op->driver);
+        for (size_t i = 0; i < op->n_addresses && op->kind == OPERATION_SRIOV; i++) {
+                const Device *d = inventory_find(m->inventory, &op->addresses[i]);
+                const ReasonRow *row = reason_row(REASON_SRIOV_UNSUPPORTED);
+
+                if (d && d->total_vfs == 0)
+                        return sd_bus_error_setf(error, row->dbus_error, "%s: refused: %s: %s (%s)",
+                                                 PCI_ADDRESS_STR(&d->address), row->id,
+                                                 row->sentence, row->remedy);
+        }
         for (const Job *j = m->jobs; j; j = j->next)
                 n += j->uid == op->uid && !job_is_over(j);
         if (op->uid != 0 && n >= m->config->daemon.max_jobs_per_user)
@@ -312,14 +354,22 @@ static int check_submission(const Manager *m, const Operation *op, sd_bus_error 
         return 0;
 }
 
+/* At its place, once. */
 static int add_address(Job *j, const PciAddress *a)
 {
-        PciAddress *grown = reallocarray(j->addresses, j->n_addresses + 1, sizeof(PciAddress));
+        PciAddress *grown;
+        size_t i = j->n_addresses;
 
+        while (i > 0 && pci_address_compare(&j->addresses[i - 1], a) > 0)
+                i--;
+        if (i > 0 && pci_address_equal(&j->addresses[i - 1], a))
+                return 0;
+        grown = reallocarray(j->addresses, j->n_addresses + 1, sizeof(PciAddress));
         if (!grown)
                 return -ENOMEM;
         j->addresses = grown;
-        grown[j->n_addresses++] = *a;
+        memmove(&grown[i + 1], &grown[i], (j->n_addresses++ - i) * sizeof(PciAddress));
+        grown[i] = *a;
         return 0;
 }
 
@@ -377,11 +427,14 @@ static int job_new(Manager *m, const Operation *op, Job **ret)
 /* The operator asked again: no back-off, no contention, for the device and its group. */
 static void reset_tracks(Manager *m, const Job *j)
 {
-        for (size_t i = 0; i < j->n_addresses; i++) {
-                const Device *d = inventory_find(m->inventory, &j->addresses[i]);
-                const Group *g = d ? inventory_group(m->inventory, d->group) : NULL;
-                Track *t = manager_track(m, &j->addresses[i]);
+        for (size_t i = 0; i < m->inventory->n_devices; i++) {
+                const Device *d = m->inventory->devices[i];
+                const Group *g = inventory_group(m->inventory, d->group);
+                Track *t;
 
+                if (!job_concerns(j, &d->address))
+                        continue;
+                t = manager_track(m, &d->address);
                 if (t)
                         track_reset(t);
                 for (size_t k = 0; g && k < g->n_members; k++) {
@@ -402,13 +455,13 @@ int manager_submit(Manager *m, const Operation *op, Job **ret, sd_bus_error *err
         if (r < 0)
                 return r;
         if (op->persist) {
-                r = op->kind == OPERATION_BIND ? persist_bind(m, op, error)
-                                               : persist_release(m, op, error);
+                r = op->kind == OPERATION_RELEASE ? persist_release(m, op, error)
+                                                  : persist_write(m, op, error);
                 if (r < 0)
                         return r;
         }
         r = request_table_copy(&m->requests, &before);
-        if (r >= 0 && !(op->persist && op->kind == OPERATION_BIND)) {
+        if (r >= 0 && !(op->persist && op->kind != OPERATION_RELEASE)) {
                 r = apply_operation(&m->requests, m, op);
                 m->requests_dirty = true;
         }

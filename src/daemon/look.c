@@ -9,6 +9,7 @@
 #include "daemon/bus.h"
 #include "daemon/manager-internal.h"
 #include "sys/scan.h"
+#include "sys/usage.h"
 
 #include <systemd/sd-daemon.h>
 
@@ -80,6 +81,7 @@ int manager_compute(Manager *m, const Inventory *inv, const RequestTable *reques
                     Desired **ret_desired, Plan **ret_plan)
 {
         _cleanup_(desired_freep) Desired *desired = NULL;
+        _cleanup_(use_table_done) UseTable uses = { 0 };
         DriverChoice *choices = NULL;
         Plan *plan = NULL;
         int r;
@@ -88,7 +90,11 @@ int manager_compute(Manager *m, const Inventory *inv, const RequestTable *reques
         if (r >= 0)
                 r = driver_choices_resolve(&m->root, inv, desired, &m->origins, &choices);
         if (r >= 0)
-                r = plan_compute(inv, desired, choices, &m->origins, &plan);
+                r = plan_list_doomed(inv, desired, choices, &m->origins, &uses);
+        if (r >= 0 && uses.n_uses > 0)
+                r = usage_read(&m->root, inv, &uses);
+        if (r >= 0)
+                r = plan_compute(inv, desired, choices, &m->origins, &uses, &plan);
         driver_choices_free(choices, inv->n_devices);
         if (r < 0)
                 return r;
@@ -112,6 +118,23 @@ static int take_inventory(Manager *m, Inventory **ret)
         return 0;
 }
 
+/*
+ * Whether the look says how an attempt ended, or that another program was there. Not while an
+ * event or an answer is waited for, and not of a PF that has its VFs and only waits for them with
+ * its autoprobe.
+ */
+static bool is_telling(const Manager *m, const DeviceStatus *s)
+{
+        const Unit *u;
+
+        if (s->state == STATE_READY || s->state == STATE_UNMANAGED)
+                return true;
+        if ((s->state != STATE_PENDING && s->state != STATE_FAILED) || !s->differs)
+                return false;
+        u = plan_find_unit(m->plan, &s->address);
+        return !u || !u->sriov || unit_find_step(u, STEP_SET_NUMVFS, &u->members[0]);
+}
+
 /* What the look says of earlier attempts, and of what other programs did. */
 static void observe(Manager *m)
 {
@@ -119,14 +142,10 @@ static void observe(Manager *m)
 
         for (size_t i = 0; i < m->status->n_statuses; i++) {
                 const DeviceStatus *s = &m->status->statuses[i];
-                bool ready = s->state == STATE_READY,
-                     settled = ready || s->state == STATE_UNMANAGED;
-                const Track *known = manager_find_track(m, &s->address);
+                bool ready = s->state == STATE_READY;
                 Track *t;
 
-                if (!settled && s->state != STATE_PENDING && s->state != STATE_FAILED)
-                        continue;
-                if (!known && !ready)
+                if (!is_telling(m, s) || (!ready && !manager_find_track(m, &s->address)))
                         continue;
                 t = manager_track(m, &s->address);
                 if (t && s->state == STATE_UNMANAGED)
@@ -182,10 +201,25 @@ static void update_manager_state(Manager *m)
         bus_emit_manager_changed(m);
 }
 
+/* No event tells when a program lets go of a VF. */
+#define POLL_USEC (5 * USEC_PER_SEC)
+
+static bool waits_for_programs(const Manager *m)
+{
+        for (size_t i = 0; i < m->plan->n_units && !m->config->disabled; i++)
+                for (size_t k = 0; k < m->plan->units[i].n_refusals; k++)
+                        if (m->plan->units[i].refusals[k].reason == REASON_VFS_IN_USE)
+                                return true;
+        return false;
+}
+
 static int arm_retry(Manager *m)
 {
         uint64_t next = manager_next_retry(m);
         int r;
+
+        if (waits_for_programs(m))
+                next = MIN(next, manager_now(m) + POLL_USEC);
 
         if (next == USEC_INFINITY)
                 return sd_event_source_set_enabled(m->retry_timer, SD_EVENT_OFF);
@@ -235,6 +269,7 @@ int manager_look(Manager *m)
         /* Without the serial numbers that files ask for, nothing can be decided yet. */
         if (!manager_apply_serials(m, inventory))
                 return 0;
+        manager_apply_vf_reports(m, inventory);
         r = manager_compute(m, inventory, &m->requests, &desired, &plan);
         if (r < 0)
                 return r;
@@ -248,8 +283,8 @@ int manager_look(Manager *m)
         m->plan = TAKE_PTR(plan);
         m->status = status;
 
-        m->origins_dirty =
-                origin_table_prune(&m->origins, m->inventory, m->config) || m->origins_dirty;
+        m->origins_dirty = origin_table_prune(&m->origins, m->inventory, m->desired, m->config) ||
+                           m->origins_dirty;
         observe(m);
         manager_start_work(m);
         r = refresh_status(m);
@@ -258,7 +293,7 @@ int manager_look(Manager *m)
         was = (Snapshot){ before.inventory, before.desired, before.plan, before.status,
                           &m->origins };
         is = manager_snapshot(m);
-        report_changes(before.status, &is);
+        report_changes(&was, &is);
         bus_emit_changes(m, &was, &is);
         update_manager_state(m);
         manager_update_jobs(m);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What manager.c, look.c, work.c, jobs.c and serials.c share; the bus side does not see it. */
+/* What the files of the manager share; the bus side does not see it. */
 
 #include "daemon/job.h"
 #include "exec/run.h"
@@ -18,6 +18,9 @@ typedef struct Serial {
         bool asked, known, has;
         uint64_t value;
 } Serial;
+
+/* What a PF says of its VFs: vf-reports.c. */
+typedef struct PfReport PfReport;
 
 /*
  * Looks, saves and the bus take turns, so that no flood of calls keeps devices waiting. What
@@ -52,8 +55,11 @@ struct Manager {
         size_t n_tracks;
         Serial *serials;
         size_t n_serials;
-        Work *work; /* units under way */
-        Job *jobs;  /* newest first */
+        PfReport *pf_reports; /* sorted by address */
+        size_t n_pf_reports;
+        sd_event_source *links; /* NULL while no PF says anything of VFs */
+        Work *work;             /* units under way */
+        Job *jobs;              /* newest first */
         uint64_t last_job;
 
         bool look_all; /* a full look is due */
@@ -100,6 +106,9 @@ void manager_start_work(Manager *m);
 void manager_resume_work(Manager *m, int error); /* the state is saved, or cannot be */
 void work_free_all(Manager *m);
 
+/* The last step of that kind for the device, or NULL. */
+const Step *unit_find_step(const Unit *u, StepKind kind, const PciAddress *a);
+
 /* When the next back-off ends; USEC_INFINITY: none runs. */
 uint64_t manager_next_retry(const Manager *m);
 
@@ -111,10 +120,29 @@ void jobs_free_all(Manager *m);
 bool manager_apply_serials(Manager *m, Inventory *inv);
 void manager_forget_serial(Manager *m, const PciAddress *address);
 
+/* vf-reports.c: what is known goes into the VFs of a new inventory, what is not is asked for. */
+void manager_apply_vf_reports(Manager *m, Inventory *inv);
+void vf_reports_free_all(Manager *m);
+
+/*
+ * What is known of this VF, or of the VFs of this PF, may be over. `anew`: it surely is, so that
+ * nothing is known until the PF has said it again.
+ */
+void manager_doubt_vfs(Manager *m, const PciAddress *address, bool anew);
+
+/*
+ * The same for the PF with this network interface, 0: for all. What was rejected is tried again:
+ * some drivers set rates only while there is a link.
+ */
+void manager_doubt_link(Manager *m, uint32_t ifindex);
+
+/* links.c: listens to changes of network interfaces, or stops that. */
+void manager_watch_links(Manager *m, bool wanted);
+
 /* persist.c: files 50-vfioctl-ADDRESS.conf in /etc/vfiod/devices.d. */
-_must_check_ int persist_bind(Manager *m, const Operation *op, sd_bus_error *error);
+_must_check_ int persist_write(Manager *m, const Operation *op, sd_bus_error *error);
 _must_check_ int persist_release(Manager *m, const Operation *op, sd_bus_error *error);
 
-/* report.c: log lines for changes of state. */
-void report_changes(const StatusTable *before, const Snapshot *after);
+/* report.c: log lines for changes of state, and of the number of VFs. */
+void report_changes(const Snapshot *before, const Snapshot *after);
 void report_diagnostics(const Config *c);

@@ -171,6 +171,26 @@ static int on_retry(sd_event_source *s, uint64_t usec, void *userdata)
         return manager_schedule_look(userdata, 0);
 }
 
+/*
+ * Another card, or one that has forgotten: nothing counts of what was before. Nor does it for a PF
+ * that has just got the driver which is to make its VFs.
+ */
+static void take_in_event(Manager *m, const PciAddress *address, bool added, bool bound)
+{
+        ssize_t i = inventory_index(m->inventory, address);
+        Track *t;
+
+        if (added)
+                manager_forget_serial(m, address);
+        manager_doubt_vfs(m, address, added);
+        if (added || (bound && i >= 0 && m->desired->targets[i].num_vfs >= 0)) {
+                t = manager_track(m, address);
+                if (t)
+                        track_reset(t);
+        }
+        manager_look_at(m, address);
+}
+
 static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
         enum { BATCH = 256 };
@@ -178,22 +198,14 @@ static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userda
 
         for (int i = 0; i < BATCH; i++) {
                 PciAddress address;
-                bool added;
+                bool added, bound;
                 int group;
 
-                switch (monitor_receive(m->monitor, &address, &group, &added)) {
+                switch (monitor_receive(m->monitor, &address, &group, &added, &bound)) {
                 case MONITOR_NOTHING:
                         return 0;
                 case MONITOR_DEVICE:
-                        if (added) {
-                                Track *t = manager_track(m, &address);
-
-                                manager_forget_serial(m, &address);
-                                /* Another card, or one that has forgotten: nothing counts. */
-                                if (t)
-                                        track_reset(t);
-                        }
-                        manager_look_at(m, &address);
+                        take_in_event(m, &address, added, bound);
                         break;
                 case MONITOR_GROUP:
                         manager_look_at_group(m, group);
@@ -238,6 +250,7 @@ static void on_late(const PciAddress *address, void *userdata)
                 t->stuck = false;
                 track_reset(t);
         }
+        manager_doubt_vfs(m, address, /* anew= */ false);
         manager_look_at(m, address);
 }
 
@@ -362,6 +375,8 @@ Manager *manager_free(Manager *m)
                 track_done(&m->tracks[i]);
         free(m->tracks);
         free(m->serials);
+        vf_reports_free_all(m);
+        manager_watch_links(m, false);
         free(m->look);
         origin_table_done(&m->origins);
         request_table_done(&m->requests);

@@ -24,6 +24,7 @@ const char *manager_state_to_string(ManagerState s);
 typedef enum OperationKind {
         OPERATION_BIND,
         OPERATION_RELEASE,
+        OPERATION_SRIOV, /* one address, of a PF */
         OPERATION_APPLY, /* forget back-off, contention and release requests; no addresses */
 } OperationKind;
 
@@ -36,6 +37,7 @@ typedef struct Operation {
         size_t n_addresses;
         TargetKind target; /* bind */
         const char *driver;
+        unsigned num_vfs; /* sriov */
         HazardSet accept;
         bool persist;
         uint32_t uid;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* `bind --persist` writes a device file that an operator could have written, `release` takes it
- * away. */
+/* `bind --persist` and `sriov --persist` write a device file that an operator could have written,
+ * `release` takes it away. */
 
 #include "basic/io.h"
 #include "basic/names.h"
@@ -18,11 +18,11 @@ static int file_name(const PciAddress *a, char **ret)
         return asprintf(ret, FILE_PREFIX "%s.conf", PCI_ADDRESS_STR(a)) < 0 ? -ENOMEM : 0;
 }
 
-static const char *driver_word(const Operation *op)
+static const char *driver_word(TargetKind target, const char *driver)
 {
-        switch (op->target) {
+        switch (target) {
         case TARGET_DRIVER:
-                return op->driver;
+                return driver;
         case TARGET_HOST:
                 return "host";
         case TARGET_NONE:
@@ -32,21 +32,47 @@ static const char *driver_word(const Operation *op)
         }
 }
 
-static int file_text(const Device *d, const Operation *op, char **ret)
+/* What the file is to say. `known`: what it says now, or NULL. */
+static Operation file_content(const Rule *known, const Operation *op, int *ret_num_vfs)
+{
+        Operation content = *op;
+
+        *ret_num_vfs = known && known->has_sriov ? (int)known->num_vfs : -1;
+        if (op->kind == OPERATION_BIND)
+                return content;
+        *ret_num_vfs = (int)op->num_vfs;
+        content.target = known ? known->target : TARGET_UNMANAGED;
+        content.driver = known ? known->driver : NULL;
+        /* Hazards are accepted beside a driver, and a PF with VFs is on the host's. */
+        if (op->accept != 0 && content.target == TARGET_UNMANAGED)
+                content.target = TARGET_HOST;
+        return content;
+}
+
+static int file_text(const Device *d, const Rule *known, const Operation *op, char **ret)
 {
         _cleanup_free_ char *text = NULL;
+        int num_vfs;
+        const Operation content = file_content(known, op, &num_vfs);
         size_t size;
         FILE *f = open_memstream(&text, &size);
 
         if (!f)
                 return -ENOMEM;
         fprintf(f,
-                "# Written by 'vfioctl bind --persist'; 'vfioctl release --persist' removes it.\n"
-                "[Match]\nAddress=%s\nId=%04x:%04x\n\n[Device]\nDriver=%s\n",
-                PCI_ADDRESS_STR(&d->address), d->vendor, d->device, driver_word(op));
+                "# Written by 'vfioctl %s --persist'; 'vfioctl release --persist' removes it.\n"
+                "[Match]\nAddress=%s\nId=%04x:%04x\n",
+                operation_kind_to_string(op->kind), PCI_ADDRESS_STR(&d->address), d->vendor,
+                d->device);
+        if (content.target != TARGET_UNMANAGED)
+                fprintf(f, "\n[Device]\nDriver=%s\n", driver_word(content.target, content.driver));
         for (Reason h = REASON_NONE + 1; reason_is_acceptable(h); h++)
                 if (op->accept & hazard_bit(h))
                         fprintf(f, "Accept=%s\n", reason_to_string(h));
+        if (num_vfs == VF_COUNT_MAX)
+                fputs("\n[SR-IOV]\nVirtualFunctions=max\n", f);
+        else if (num_vfs >= 0)
+                fprintf(f, "\n[SR-IOV]\nVirtualFunctions=%d\n", num_vfs);
         if (fclose(f) != 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(text);
@@ -88,7 +114,7 @@ static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bu
         if (r >= 0 && asprintf(&path, DEVICES_DIRECTORY "/%s", name) < 0)
                 r = -ENOMEM;
         if (r >= 0)
-                r = file_text(d, op, &text);
+                r = file_text(d, config_find_rule(m->config, name), op, &text);
         if (r >= 0)
                 r = make_directories(m);
         if (r >= 0)
@@ -99,16 +125,36 @@ static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bu
         return r;
 }
 
-int persist_bind(Manager *m, const Operation *op, sd_bus_error *error)
+/* The file says it now; what else was asked for of the device stays. */
+static int forget_request(Manager *m, const Operation *op, const PciAddress *a)
+{
+        const Request *known = request_table_find(&m->requests, a);
+        Request rest;
+
+        if (!known)
+                return 0;
+        m->requests_dirty = true;
+        rest = *known;
+        if (op->kind == OPERATION_SRIOV)
+                rest.counts = false;
+        else
+                rest.target = TARGET_UNMANAGED;
+        if (!rest.release && (rest.target != TARGET_UNMANAGED || rest.counts))
+                return request_table_put(&m->requests, &rest);
+        request_table_remove(&m->requests, a);
+        return 0;
+}
+
+int persist_write(Manager *m, const Operation *op, sd_bus_error *error)
 {
         for (size_t i = 0; i < op->n_addresses; i++) {
                 int r = write_one(m, op, &op->addresses[i], error);
 
+                if (r >= 0)
+                        r = forget_request(m, op, &op->addresses[i]);
                 if (r < 0)
                         return r;
-                request_table_remove(&m->requests, &op->addresses[i]);
         }
-        m->requests_dirty = true;
         return manager_reload(m, false);
 }
 

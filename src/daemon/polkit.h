@@ -19,6 +19,7 @@
 
 #define POLKIT_ACTION_BIND "org.vfiod1.bind"
 #define POLKIT_ACTION_RELEASE "org.vfiod1.release"
+#define POLKIT_ACTION_SRIOV "org.vfiod1.sriov"
 #define POLKIT_ACTION_ACCEPT_HAZARD "org.vfiod1.accept-hazard"
 #define POLKIT_ACTION_CONFIGURE "org.vfiod1.configure"
 

@@ -52,7 +52,7 @@ static void report_change(const DeviceStatus *was, const DeviceStatus *is, const
                 if (!was || (was->state != STATE_READY && was->state != STATE_WORKING))
                         break;
                 f.message_id = VFIOD_MESSAGE_RELEASED;
-                log_full(LOG_INFO, 0, &f, "released, now on %s.",
+                log_full(LOG_INFO, 0, &f, "not managed any more, on %s.",
                          d && d->driver ? d->driver : "no driver");
                 break;
         default:
@@ -60,15 +60,27 @@ static void report_change(const DeviceStatus *was, const DeviceStatus *is, const
         }
 }
 
-void report_changes(const StatusTable *before, const Snapshot *after)
+/* What vfiod itself does to the number of VFs is reported when it is done. */
+static void report_vfs(const DeviceStatus *was, const Device *before, const Device *after)
+{
+        if (was && was->state != STATE_WORKING && was->state != STATE_UNMANAGED && before &&
+            after && before->num_vfs != after->num_vfs)
+                log_full(LOG_INFO, 0, &(LogFields){ .device = PCI_ADDRESS_STR(&after->address) },
+                         "has %u VFs now, had %u: its driver or another program changed that.",
+                         after->num_vfs, before->num_vfs);
+}
+
+void report_changes(const Snapshot *before, const Snapshot *after)
 {
         for (size_t i = 0; i < after->status->n_statuses; i++) {
                 const DeviceStatus *is = &after->status->statuses[i];
-                const DeviceStatus *was = status_find(before, &is->address);
+                const DeviceStatus *was = status_find(before->status, &is->address);
+                const Device *d = inventory_find(after->inventory, &is->address);
 
+                report_vfs(was, inventory_find(before->inventory, &is->address), d);
                 if (was && was->state == is->state && was->reason == is->reason)
                         continue;
-                report_change(was, is, inventory_find(after->inventory, &is->address));
+                report_change(was, is, d);
         }
 }
 

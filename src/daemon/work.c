@@ -5,10 +5,16 @@
 #include "basic/log.h"
 #include "daemon/manager-internal.h"
 
+/* What a run added to the table of origins, to be dropped if it is rolled back. */
+typedef struct Created {
+        PciAddress address;
+        bool taken, counted, autoprobe_off;
+} Created;
+
 struct Work {
         Manager *manager;
         Run *run;
-        PciAddress *created; /* origins that this run added, to be dropped if it is rolled back */
+        Created *created;
         size_t n_created;
         bool recorded; /* what was there before is in the table of origins */
         bool waiting;  /* for that table to be on disk */
@@ -76,12 +82,60 @@ static int copy_string(const char *s, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-static int make_origin(const Manager *m, const Device *d, const Origin *known,
-                       const Origin *inspected, const char *intended, Origin *ret)
+const Step *unit_find_step(const Unit *u, StepKind kind, const PciAddress *a)
 {
-        _cleanup_(origin_done) Origin o = { .address = d->address, .taken = true };
+        for (size_t i = u->n_steps; i > 0; i--)
+                if (u->steps[i - 1].kind == kind && pci_address_equal(&u->steps[i - 1].address, a))
+                        return &u->steps[i - 1];
+        return NULL;
+}
+
+/* The driver that the unit takes the device for; NULL: it does not take it. */
+static const char *intended_driver(const Unit *u, const PciAddress *a)
+{
+        const Step *s = unit_find_step(u, STEP_SET_OVERRIDE, a);
+
+        if (!s)
+                return unit_find_step(u, STEP_CLEAR_OVERRIDE, a) ? "" : NULL;
+        return streq(s->argument, "none") ? "" : s->argument;
+}
+
+/* What was there before the device was taken. */
+static int fill_taken(const Device *d, const Origin *known, const Origin *inspected,
+                      const char *intended, Origin *o)
+{
+        bool was = known && known->taken;
+        int r;
+
+        o->taken = was || intended;
+        r = copy_string(origin_former_driver(known, d), &o->driver);
+        if (r >= 0 && o->taken)
+                r = copy_string(was ? known->override : inspected->override, &o->override);
+        if (r >= 0)
+                r = copy_string(intended ? intended : known ? known->intended : NULL, &o->intended);
+        return r;
+}
+
+/* How many VFs the PF had before vfiod changed that, and whether drivers took them. */
+static void fill_counted(const Unit *u, const Origin *known, const Origin *inspected, Origin *o)
+{
+        const Step *autoprobe = unit_find_step(u, STEP_SET_AUTOPROBE, &o->address);
+        bool was = known && known->counted;
+
+        o->counted = was || unit_find_step(u, STEP_SET_NUMVFS, &o->address);
+        if (o->counted)
+                o->num_vfs = was ? known->num_vfs : inspected->num_vfs;
+        o->autoprobe_off =
+                (known && known->autoprobe_off) || (autoprobe && streq(autoprobe->argument, "0"));
+}
+
+static int make_origin(const Manager *m, const Device *d, const Origin *known,
+                       const Origin *inspected, const Unit *u, Origin *ret)
+{
+        _cleanup_(origin_done) Origin o = { .address = d->address };
         const Target *t = &m->desired->targets[inventory_index(m->inventory, &d->address)];
         const uint8_t *mac = d->has_mac ? d->mac : known && known->has_mac ? known->mac : NULL;
+        const char *intended = intended_driver(u, &d->address);
         int r;
 
         if (mac) {
@@ -90,15 +144,11 @@ static int make_origin(const Manager *m, const Device *d, const Origin *known,
         }
         r = identity_from_device(d, &o.identity);
         if (r >= 0)
-                r = copy_string(origin_former_driver(known, d), &o.driver);
-        if (r >= 0)
-                r = copy_string(known && known->taken ? known->override : inspected->override,
-                                &o.override);
-        if (r >= 0)
-                r = copy_string(streq(intended, "none") ? "" : intended, &o.intended);
+                r = fill_taken(d, known, inspected, intended, &o);
         if (r >= 0)
                 r = copy_string(t->rule && !t->requested ? t->rule->name : NULL, &o.rule);
-        o.implied = t->implied;
+        o.implied = intended ? t->implied : known && known->implied;
+        fill_counted(u, known, inspected, &o);
         if (r < 0)
                 return r;
         *ret = o;
@@ -106,23 +156,17 @@ static int make_origin(const Manager *m, const Device *d, const Origin *known,
         return 0;
 }
 
-static const char *intended_driver(const Unit *u, const PciAddress *a)
+static int note_created(Work *w, const Origin *known, const Origin *o)
 {
-        for (size_t i = 0; i < u->n_steps; i++)
-                if (u->steps[i].kind == STEP_SET_OVERRIDE &&
-                    pci_address_equal(&u->steps[i].address, a))
-                        return u->steps[i].argument;
-        return "";
-}
-
-static int note_created(Work *w, const PciAddress *a)
-{
-        PciAddress *grown = reallocarray(w->created, w->n_created + 1, sizeof(PciAddress));
+        const Created created = { o->address, o->taken && !(known && known->taken),
+                                  o->counted && !(known && known->counted),
+                                  o->autoprobe_off && !(known && known->autoprobe_off) };
+        Created *grown = reallocarray(w->created, w->n_created + 1, sizeof(Created));
 
         if (!grown)
                 return -ENOMEM;
         w->created = grown;
-        w->created[w->n_created++] = *a;
+        w->created[w->n_created++] = created;
         return 0;
 }
 
@@ -161,10 +205,9 @@ static int on_record(Run *run, const OriginTable *before, void *userdata)
                 if (!d)
                         return -ENODEV;
                 known = origin_table_find_device(&m->origins, d);
-                r = make_origin(m, d, known, inspected, intended_driver(run_unit(run), &d->address),
-                                &o);
-                if (r >= 0 && !(known && known->taken))
-                        r = note_created(w, &d->address);
+                r = make_origin(m, d, known, inspected, run_unit(run), &o);
+                if (r >= 0)
+                        r = note_created(w, known, &o);
                 if (r >= 0)
                         r = origin_table_put(&m->origins, &o);
                 if (r < 0)
@@ -178,11 +221,22 @@ static int on_record(Run *run, const OriginTable *before, void *userdata)
         return r < 0 ? r : 1;
 }
 
-static void forget_origins(Manager *m, const PciAddress *addresses, size_t n)
+static void forget_created(Manager *m, const Work *w)
 {
-        for (size_t i = 0; i < n; i++)
-                origin_table_remove(&m->origins, &addresses[i]);
-        m->origins_dirty = m->origins_dirty || n > 0;
+        for (size_t i = 0; i < w->n_created; i++) {
+                const Created *c = &w->created[i];
+                Origin *o = origin_table_find(&m->origins, &c->address);
+
+                if (!o)
+                        continue;
+                o->counted = o->counted && !c->counted;
+                o->autoprobe_off = o->autoprobe_off && !c->autoprobe_off;
+                if (c->taken)
+                        origin_table_forget_taken(&m->origins, &c->address);
+                else if (!origin_owes_vfs(o))
+                        origin_table_forget_counted(&m->origins, &c->address);
+                m->origins_dirty = true;
+        }
 }
 
 static void take_in_failure(Manager *m, Track *t, const RunResult *result)
@@ -198,6 +252,21 @@ static void take_in_failure(Manager *m, Track *t, const RunResult *result)
         t->stuck = pool_find_stuck(m->pool, &t->address) > 0;
 }
 
+/* Steps whose failure did not end the run: only their device is not as declared. */
+static void take_in_notes(Manager *m, const RunResult *result)
+{
+        for (size_t i = 0; i < result->n_notes; i++) {
+                const RunNote *n = &result->notes[i];
+                Track *t = manager_track(m, &n->address);
+
+                if (!t)
+                        continue;
+                t->attempted = false;
+                track_failed(t, n->reason, n->detail, manager_now(m),
+                             m->config->daemon.retry_max_usec);
+        }
+}
+
 /* Whether it helped, the next look shows; here only what went wrong is known. */
 static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
 {
@@ -206,6 +275,10 @@ static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
 
                 if (!t)
                         continue;
+                if (u->sriov && i > 0) {
+                        track_reset(t); /* a VF that is gone, or has its life before it */
+                        continue;
+                }
                 t->working = false;
                 if (!result->ok || (result->replan && t->replanned))
                         take_in_failure(m, t, result);
@@ -214,6 +287,30 @@ static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
                 else
                         t->attempted = true;
         }
+        take_in_notes(m, result);
+}
+
+/* What the unit may have changed of VFs and their settings is to be read and asked for anew. */
+static void doubt_changed(Manager *m, const Unit *u)
+{
+        for (size_t i = 0; i < u->n_steps; i++) {
+                if (u->steps[i].kind == STEP_SET_NUMVFS || u->steps[i].kind == STEP_VF_SETTING)
+                        manager_doubt_vfs(m, &u->steps[i].address, /* anew= */ true);
+                if (u->steps[i].kind == STEP_SET_NUMVFS)
+                        manager_look_at_all(m);
+        }
+        for (size_t i = 0; i < u->n_members; i++)
+                manager_look_at(m, &u->members[i]);
+}
+
+static void report_vfs(const Unit *u)
+{
+        const PciAddress *pf = &u->members[0];
+        const Step *s = unit_find_step(u, STEP_SET_NUMVFS, pf);
+
+        if (u->sriov && s)
+                log_full(LOG_INFO, 0, &(LogFields){ .device = PCI_ADDRESS_STR(pf) },
+                         "has %s VFs now, had %u.", s->argument, u->num_vfs);
 }
 
 static void on_done(Run *run, const RunResult *result, void *userdata)
@@ -225,12 +322,14 @@ static void on_done(Run *run, const RunResult *result, void *userdata)
 
         w->over = true;
         take_in_result(m, u, result);
-        if (result->ok && !result->replan)
-                forget_origins(m, u->back, u->n_back);
-        else if (!result->begun || result->replan || result->rolled_back)
-                forget_origins(m, w->created, w->n_created);
-        for (size_t i = 0; i < u->n_members; i++)
-                manager_look_at(m, &u->members[i]);
+        if (result->ok && !result->replan) {
+                unit_settle(u, &m->origins);
+                m->origins_dirty = m->origins_dirty || u->n_back > 0 || u->sriov;
+                report_vfs(u);
+        } else if (!result->begun || result->replan || result->rolled_back) {
+                forget_created(m, w);
+        }
+        doubt_changed(m, u);
         r = manager_schedule_look(m, 0);
         if (r < 0)
                 log_error_errno(r, "Failed to schedule a look at the devices: %m");
@@ -266,7 +365,8 @@ static int begin(Manager *m, const Unit *u)
         }
         w->next = m->work;
         m->work = w;
-        for (size_t i = 0; i < u->n_members; i++) {
+        /* VFs are not worked on when their PF is: they only wait for it. */
+        for (size_t i = 0; i < (u->sriov ? 1 : u->n_members); i++) {
                 Track *t = manager_track(m, &u->members[i]);
 
                 if (t)

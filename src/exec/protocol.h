@@ -8,11 +8,13 @@
  */
 
 #include "model/address.h"
+#include "model/vf.h"
 
 enum {
         WORKER_FD = 3,
         WORKER_ARGUMENT_SIZE = 256,
-        WORKER_PROTOCOL_VERSION = 1,
+        WORKER_PROTOCOL_VERSION = 2,
+        WORKER_VFS_MAX = 16, /* in one reply */
 };
 
 typedef enum WorkerVerb {
@@ -23,7 +25,12 @@ typedef enum WorkerVerb {
         WORKER_BIND,   /* argument: driver; done already if it holds it */
         WORKER_PROBE,
         WORKER_NODE_ACCESS, /* group, uid, gid, mode */
-        WORKER_INSPECT,     /* reply.text: driver_override ("" if unset), reply.serial */
+        WORKER_INSPECT,     /* reply.text: driver_override ("" if unset), reply.serial, .num_vfs */
+        WORKER_SET_AUTOPROBE, /* argument: "0" or "1" */
+        WORKER_SET_NUMVFS,    /* argument: decimal; done already if it has that many */
+        WORKER_WAIT_VFS,      /* argument: decimal; reply.num_vfs: how many there are in the end */
+        WORKER_VF_SETTING,    /* settings; reply.text: which were rejected, and why */
+        WORKER_REPORT_VFS,    /* of a PF from VF `first` on: reply.vfs */
         _WORKER_VERB_MAX,
 } WorkerVerb;
 
@@ -34,6 +41,8 @@ typedef struct WorkerRequest {
         PciAddress address;
         int32_t group;
         uint32_t uid, gid, mode;             /* UINT32_MAX: leave as it is */
+        uint32_t first;                      /* WORKER_REPORT_VFS */
+        VfSettings settings;                 /* WORKER_VF_SETTING */
         char argument[WORKER_ARGUMENT_SIZE]; /* NUL-terminated */
 } WorkerRequest;
 
@@ -43,6 +52,10 @@ typedef struct WorkerReply {
         uint64_t id;
         uint8_t has_serial;
         uint64_t serial;
+        uint32_t num_vfs; /* sriov_numvfs, 0 for other devices */
+        uint32_t ifindex; /* of the network interface of the PF whose VFs are reported */
+        uint32_t n_vfs;   /* entries of vfs */
+        VfSettings vfs[WORKER_VFS_MAX];
         char text[WORKER_ARGUMENT_SIZE];
 } WorkerReply;
 

@@ -31,6 +31,9 @@ Run *run_free(Run *run)
         origin_table_done(&run->before);
         free(run->done);
         free(run->result.detail);
+        for (size_t i = 0; i < run->result.n_notes; i++)
+                free(run->result.notes[i].detail);
+        free(run->result.notes);
         free(run);
         return NULL;
 }
@@ -58,9 +61,45 @@ static void run_fail(Run *run, Reason reason, const PciAddress *address, char *d
         run->result.detail = detail;
 }
 
+/* Takes over `detail`. */
+static int run_note(Run *run, Reason reason, const PciAddress *address, char *detail)
+{
+        RunNote *grown = reallocarray(run->result.notes, run->result.n_notes + 1, sizeof(RunNote));
+
+        if (!grown) {
+                free(detail);
+                return -ENOMEM;
+        }
+        run->result.notes = grown;
+        grown[run->result.n_notes++] = (RunNote){ *address, reason, detail };
+        return 0;
+}
+
+/* The errno of sriov_numvfs (kernel: drivers/pci/iov.c, sriov_numvfs_store() and sriov_enable()).
+ */
+static Reason reason_of_count(int error)
+{
+        switch (error) {
+        case ENOENT: /* no driver, or one without sriov_configure() */
+                return REASON_SRIOV_DRIVER_MISSING;
+        case ERANGE:
+                return REASON_SRIOV_TOO_MANY;
+        case ENOMEM:
+        case ENOSPC: /* the worker's: fewer came than were asked for */
+                return REASON_SRIOV_NO_RESOURCES;
+        case ENODEV:
+                return REASON_DEVICE_GONE;
+        default:
+                return REASON_DRIVER_REJECTED;
+        }
+}
+
 static Reason reason_of_error(const Step *s, int error)
 {
         switch (s->kind) {
+        case STEP_SET_NUMVFS:
+        case STEP_WAIT_VFS:
+                return reason_of_count(error);
         case STEP_LOAD_MODULE:
                 return error == ENOENT ? REASON_MODULE_MISSING : REASON_MODULE_BLOCKED;
         case STEP_BIND:
@@ -72,8 +111,9 @@ static Reason reason_of_error(const Step *s, int error)
         }
 }
 
-static char *sentence_of_error(const Step *s, int error)
+static char *sentence_of_error(const Step *s, const WorkerReply *reply)
 {
+        int error = reply->error;
         const char *name = strerrorname_np(error);
         char *text = NULL;
         int r;
@@ -84,6 +124,14 @@ static char *sentence_of_error(const Step *s, int error)
         else if (s->kind == STEP_LOAD_MODULE)
                 r = asprintf(&text, "the module '%s' cannot be loaded: %s (%s)", s->argument,
                              strerrordesc_np(error), strempty(name));
+        else if (s->kind == STEP_WAIT_VFS && error == ENOSPC)
+                r = asprintf(&text, "%s VFs were asked for, and %u are there", s->argument,
+                             reply->num_vfs);
+        else if (s->kind == STEP_SET_NUMVFS)
+                r = asprintf(&text, "the kernel refused %s VFs: %s (%s)", s->argument,
+                             strerrordesc_np(error), strempty(name));
+        else if (s->kind == STEP_VF_SETTING)
+                r = asprintf(&text, "%s", reply->text);
         else
                 r = asprintf(&text, "the step %s failed: %s (%s)", step_kind_to_string(s->kind),
                              strerrordesc_np(error), strempty(name));
@@ -140,9 +188,13 @@ static void step_ended(Run *run, size_t i, PoolOutcome outcome, const WorkerRepl
                          &s->address, sentence_of_loss(s, outcome));
                 return;
         }
+        if (reply->error != 0 && s->kind == STEP_VF_SETTING &&
+            run_note(run, REASON_VF_SETTING_REJECTED, &s->address, sentence_of_error(s, reply)) >=
+                    0)
+                return;
         if (reply->error != 0) {
                 run_fail(run, reason_of_error(s, reply->error), &s->address,
-                         sentence_of_error(s, reply->error));
+                         sentence_of_error(s, reply));
                 return;
         }
         run->done[i] = true;
@@ -187,6 +239,10 @@ static void step_to_request(const Step *s, WorkerRequest *ret)
                 [STEP_BIND] = WORKER_BIND,
                 [STEP_PROBE] = WORKER_PROBE,
                 [STEP_NODE_ACCESS] = WORKER_NODE_ACCESS,
+                [STEP_SET_AUTOPROBE] = WORKER_SET_AUTOPROBE,
+                [STEP_SET_NUMVFS] = WORKER_SET_NUMVFS,
+                [STEP_WAIT_VFS] = WORKER_WAIT_VFS,
+                [STEP_VF_SETTING] = WORKER_VF_SETTING,
         };
 
         *ret = (WorkerRequest){
@@ -196,6 +252,7 @@ static void step_to_request(const Step *s, WorkerRequest *ret)
                 .uid = s->access.has_uid ? s->access.uid : UINT32_MAX,
                 .gid = s->access.has_gid ? s->access.gid : UINT32_MAX,
                 .mode = s->access.has_mode ? s->access.mode : UINT32_MAX,
+                .settings = s->settings,
         };
         snprintf(ret->argument, sizeof(ret->argument), "%s", strempty(s->argument));
 }
@@ -267,15 +324,31 @@ static void run_phase(Run *run)
                 run_phase(run);
 }
 
+/* VFs may be coming or going at this very moment: what was planned for would be wrong. */
+static void check_count(Run *run, const PciAddress *pf, unsigned num_vfs)
+{
+        if (!run->unit.sriov || num_vfs == run->unit.num_vfs)
+                return;
+        run->result.replan = true;
+        run->result.reason = REASON_WAITING;
+        run->result.address = *pf;
+        free(run->result.detail);
+        run->result.detail = strdup("another program is changing its number of VFs");
+}
+
 static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const WorkerReply *reply,
                          void *userdata)
 {
-        _cleanup_(origin_done) Origin o = { .address = q->address };
+        _cleanup_(origin_done) Origin o = {
+                .address = q->address,
+                .num_vfs = outcome == POOL_REPLIED ? reply->num_vfs : 0,
+        };
         Run *run = userdata;
         int r = 0;
 
         run->outstanding--;
         if (outcome == POOL_REPLIED && reply->error == 0) {
+                check_count(run, &q->address, reply->num_vfs);
                 if (reply->text[0]) {
                         o.override = strdup(reply->text);
                         r = o.override ? 0 : -ENOMEM;
@@ -291,7 +364,9 @@ static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const Work
         }
         if (run->outstanding > 0)
                 return;
-        r = run->result.ok ? run->hooks.record(run, &run->before, run->userdata) : 0;
+        r = run->result.ok && !run->result.replan && !run->unit.restore
+                    ? run->hooks.record(run, &run->before, run->userdata)
+                    : 0;
         if (r <= 0)
                 run_resume(run, r);
 }
@@ -311,21 +386,29 @@ void run_resume(Run *run, int error)
                 run_end(run);
 }
 
-/* Asks what each device has before it is taken. */
+static int submit_inspection(Run *run, const PciAddress *address)
+{
+        const WorkerRequest q = { .verb = WORKER_INSPECT, .address = *address };
+        int r;
+
+        r = pool_submit(run->pool, &q, run->timeout_usec, on_inspected, run);
+        if (r >= 0)
+                run->outstanding++;
+        return r;
+}
+
+/* Asks what each device has before it is taken, or its VFs are made or removed. */
 static int submit_inspections(Run *run)
 {
+        const Unit *u = &run->unit;
         int r = 0;
 
-        for (size_t i = 0; i < run->unit.n_steps && r >= 0 && !run->unit.restore; i++) {
-                WorkerRequest q = { .verb = WORKER_INSPECT, .address = run->unit.steps[i].address };
-
-                if (run->unit.steps[i].kind != STEP_SET_OVERRIDE &&
-                    run->unit.steps[i].kind != STEP_CLEAR_OVERRIDE)
-                        continue;
-                r = pool_submit(run->pool, &q, run->timeout_usec, on_inspected, run);
-                if (r >= 0)
-                        run->outstanding++;
-        }
+        if (u->sriov)
+                r = submit_inspection(run, &u->members[0]);
+        for (size_t i = 0; i < u->n_steps && r >= 0 && !u->restore && !u->sriov; i++)
+                if (u->steps[i].kind == STEP_SET_OVERRIDE ||
+                    u->steps[i].kind == STEP_CLEAR_OVERRIDE)
+                        r = submit_inspection(run, &u->steps[i].address);
         return run->outstanding > 0 ? 0 : r;
 }
 

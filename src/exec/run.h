@@ -11,6 +11,13 @@
 
 typedef struct Run Run;
 
+/* A step that failed without ending the run. */
+typedef struct RunNote {
+        PciAddress address;
+        Reason reason;
+        char *detail;
+} RunNote;
+
 typedef struct RunResult {
         bool ok;
         bool stuck;         /* a write has not returned: nothing more may be written there */
@@ -20,6 +27,8 @@ typedef struct RunResult {
         Reason reason;      /* if not ok */
         PciAddress address; /* the device that it is about */
         char *detail;       /* a sentence; belongs to the run */
+        RunNote *notes;     /* belong to the run; also if ok */
+        size_t n_notes;
 } RunResult;
 
 typedef struct RunHooks {

@@ -67,11 +67,68 @@ Rule *rule_unref(Rule *r)
                 return NULL;
         for (size_t i = 0; i < _MATCH_KEY_MAX; i++)
                 strv_free(r->match.patterns[i]);
+        for (size_t i = 0; i < r->n_vfs; i++) {
+                free(r->vfs[i].ranges);
+                free(r->vfs[i].driver);
+        }
+        free(r->vfs);
         free(r->name);
         free(r->path);
         free(r->driver);
         free(r);
         return NULL;
+}
+
+bool vf_section_has(const VfSection *s, unsigned index, unsigned *ret_position)
+{
+        unsigned before = 0;
+
+        for (size_t i = 0; i < s->n_ranges; i++) {
+                const VfRange *range = &s->ranges[i];
+
+                if (index >= range->first && index <= range->last) {
+                        if (ret_position)
+                                *ret_position = before + index - range->first;
+                        return true;
+                }
+                before += range->last - range->first + 1;
+        }
+        if (s->n_ranges == 0 && ret_position)
+                *ret_position = index;
+        return s->n_ranges == 0;
+}
+
+VfSettings rule_vf_settings(const Rule *r, unsigned index)
+{
+        VfSettings settings = { 0 };
+
+        for (size_t i = 0; i < r->n_vfs; i++) {
+                const VfSettings *said = &r->vfs[i].settings;
+                unsigned position;
+
+                if (!vf_section_has(&r->vfs[i], index, &position))
+                        continue;
+                for (VfSetting k = 0; k < _VF_SETTING_MAX; k++)
+                        if (vf_settings_has(said, k))
+                                vf_settings_put(&settings, k,
+                                                said->values[k] +
+                                                        (k == VF_MAC_ADDRESS ? position : 0));
+        }
+        return settings;
+}
+
+TargetKind rule_vf_target(const Rule *r, unsigned index, const char **ret_driver)
+{
+        TargetKind kind = TARGET_UNMANAGED;
+
+        *ret_driver = NULL;
+        for (size_t i = 0; i < r->n_vfs; i++)
+                if (r->vfs[i].target != TARGET_UNMANAGED &&
+                    vf_section_has(&r->vfs[i], index, NULL)) {
+                        kind = r->vfs[i].target;
+                        *ret_driver = r->vfs[i].driver;
+                }
+        return kind;
 }
 
 Config *config_new(void)

@@ -6,6 +6,7 @@
 #include "basic/strv.h"
 #include "model/address.h"
 #include "model/reason.h"
+#include "model/vf.h"
 
 typedef enum MatchKey {
         MATCH_ADDRESS,
@@ -60,6 +61,21 @@ typedef struct Access {
         uint32_t uid, gid, mode;
 } Access;
 
+enum { VF_COUNT_MAX = 65535 }; /* VirtualFunctions=max: as many as the PF can have */
+
+typedef struct VfRange {
+        unsigned first, last;
+} VfRange;
+
+/* One section [VirtualFunction]. */
+typedef struct VfSection {
+        VfRange *ranges;   /* Index=, ascending and apart */
+        size_t n_ranges;   /* 0: all VFs */
+        TargetKind target; /* TARGET_UNMANAGED: the section has no Driver= */
+        char *driver;
+        VfSettings settings; /* the MAC address is that of the first VF of the ranges */
+} VfSection;
+
 /* One file of devices.d. Counted: a new Config shares the last good content of a bad file. */
 typedef struct Rule {
         unsigned n_ref;
@@ -71,12 +87,25 @@ typedef struct Rule {
         GroupPolicy group_policy;
         HazardSet accept;
         Access access;
+        bool has_sriov;
+        unsigned num_vfs; /* VirtualFunctions= */
+        VfSection *vfs;   /* in the order of the file and its drop-ins */
+        size_t n_vfs;
 } Rule;
 
 Rule *rule_new(const char *name, const char *path);
 Rule *rule_ref(Rule *r);
 Rule *rule_unref(Rule *r);
 DEFINE_CLEANUP_FUNC(Rule *, rule_unref);
+
+/* Whether the section is about this VF; `ret_position` (may be NULL): its place in the ranges. */
+bool vf_section_has(const VfSection *s, unsigned index, unsigned *ret_position);
+
+/* What the sections say of a VF: the last that says something wins. */
+VfSettings rule_vf_settings(const Rule *r, unsigned index);
+
+/* Its driver, TARGET_UNMANAGED if no section gives it one. `ret_driver` belongs to the rule. */
+TargetKind rule_vf_target(const Rule *r, unsigned index, const char **ret_driver);
 
 /* A sentence about a place in a file. */
 typedef struct Diagnostic {

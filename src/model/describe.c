@@ -170,6 +170,77 @@ int describe_device(const Snapshot *s, const PciAddress *address, field_handler_
         return w.r;
 }
 
+/* The PF's VFs in the order of their indices. */
+static int list_vfs(const Snapshot *s, const Device *pf, char ***ret)
+{
+        _cleanup_free_ const Device **vfs = calloc(pf->num_vfs + 1, sizeof(Device *));
+        int r = 0;
+
+        if (!vfs)
+                return -ENOMEM;
+        for (size_t i = 0; i < s->inventory->n_devices; i++) {
+                const Device *d = s->inventory->devices[i];
+
+                if (d->is_vf && pci_address_equal(&d->pf, &pf->address) && d->vf_index >= 0 &&
+                    (unsigned)d->vf_index < pf->num_vfs)
+                        vfs[d->vf_index] = d;
+        }
+        for (unsigned i = 0; i < pf->num_vfs && r >= 0; i++)
+                if (vfs[i])
+                        r = strv_extend(ret, PCI_ADDRESS_STR(&vfs[i]->address));
+        return r;
+}
+
+int describe_pf(const Snapshot *s, const PciAddress *address, field_handler_t f, void *userdata)
+{
+        const Device *d = inventory_find(s->inventory, address);
+        const Target *t = find_target(s, address);
+        _cleanup_strv_ char **vfs = NULL;
+        Writer w = { f, userdata, 0 };
+        int r;
+
+        if (!d || d->total_vfs == 0)
+                return -ENOENT;
+        r = list_vfs(s, d, &vfs);
+        if (r < 0)
+                return r;
+        put_uint(&w, "TotalVFs", d->total_vfs);
+        put_uint(&w, "NumVFs", d->num_vfs);
+        put_bool(&w, "DriversAutoprobe", d->autoprobe > 0);
+        put_int(&w, "DeclaredVFs", t ? t->num_vfs : -1);
+        put_strv(&w, "VirtualFunctions", vfs);
+        return w.r;
+}
+
+static void put_setting(Writer *w, const VfSettings *settings, VfSetting which, bool number)
+{
+        const char *name = vf_setting_to_string(which);
+        bool has = vf_settings_has(settings, which);
+        uint64_t value = has ? settings->values[which] : 0;
+        char buffer[VF_VALUE_SIZE];
+
+        if (number)
+                put_int(w, name, has ? (int)MIN(value, (uint64_t)INT32_MAX) : -1);
+        else
+                put_string(w, name, has ? vf_value_format(which, value, buffer) : "");
+}
+
+int describe_vf(const Snapshot *s, const PciAddress *address, field_handler_t f, void *userdata)
+{
+        const Device *d = inventory_find(s->inventory, address);
+        Writer w = { f, userdata, 0 };
+
+        if (!d || !d->is_vf)
+                return -ENOENT;
+        put_address(&w, "PhysicalFunction", &d->pf);
+        put_int(&w, "Index", d->vf_index);
+        for (VfSetting i = 0; i < _VF_SETTING_MAX; i++)
+                put_setting(&w, &d->vf_settings, i,
+                            i == VF_VLAN || i == VF_VLAN_QOS || i == VF_MAX_TX_RATE ||
+                                    i == VF_MIN_TX_RATE);
+        return w.r;
+}
+
 /* The state of a group is that of the member that is furthest from what was declared. */
 static const DeviceStatus *group_status(const Snapshot *s, const Group *g)
 {
@@ -239,6 +310,9 @@ static const char *undo_of(const Step *s)
                 return step_kind_to_string(STEP_BIND);
         case STEP_BIND:
                 return step_kind_to_string(STEP_UNBIND);
+        case STEP_SET_AUTOPROBE:
+        case STEP_SET_NUMVFS:
+                return step_kind_to_string(s->kind);
         default:
                 return "";
         }
@@ -253,6 +327,7 @@ int describe_step(const Unit *u, const Step *step, field_handler_t f, void *user
                 return -ENOMEM;
         put_string(&w, "Type", "step");
         put_int(&w, "Group", u->group);
+        put_string(&w, "PF", u->sriov ? PCI_ADDRESS_STR(&u->members[0]) : "");
         put_address(&w, "Device", &step->address);
         put_string(&w, "Kind", step_kind_to_string(step->kind));
         put_string(&w, "Argument", step->argument);
@@ -270,11 +345,13 @@ int describe_refusal(const Unit *u, const Refusal *refusal, field_handler_t f, v
 
         put_string(&w, "Type", "refusal");
         put_int(&w, "Group", u->group);
+        put_string(&w, "PF", u->sriov ? PCI_ADDRESS_STR(&u->members[0]) : "");
         put_address(&w, "Device", &refusal->address);
         put_string(&w, "Reason", row->id);
         put_string(&w, "Sentence", refusal->detail ? refusal->detail : row->sentence);
         put_string(&w, "Remedy", row->remedy);
         put_bool(&w, "Acceptable", reason_is_acceptable(refusal->reason));
+        put_bool(&w, "Waits", refusal->waits);
         return w.r;
 }
 
@@ -343,7 +420,7 @@ char *field_json_name(const char *name)
                 return NULL;
         for (size_t i = 0; i < n; i++) {
                 bool upper = isupper((unsigned char)name[i]);
-                bool after_lower = i > 0 && islower((unsigned char)name[i - 1]);
+                bool after_lower = i > 0 && i + 1 < n && islower((unsigned char)name[i - 1]);
                 bool begins_word = i > 0 && isupper((unsigned char)name[i - 1]) && i + 1 < n &&
                                    islower((unsigned char)name[i + 1]) && i + 2 < n;
 

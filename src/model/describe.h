@@ -44,6 +44,12 @@ _must_check_ int describe_device(const Snapshot *s, const PciAddress *address, f
                                  void *userdata);
 _must_check_ int describe_group(const Snapshot *s, int number, field_handler_t f, void *userdata);
 
+/* A device as a PF or a VF; -ENOENT if it is not one. */
+_must_check_ int describe_pf(const Snapshot *s, const PciAddress *address, field_handler_t f,
+                             void *userdata);
+_must_check_ int describe_vf(const Snapshot *s, const PciAddress *address, field_handler_t f,
+                             void *userdata);
+
 /* Unit, Device, Kind, Argument, Why, Undo, Reason, … : one call of `begin` before each step. */
 _must_check_ int describe_step(const Unit *u, const Step *step, field_handler_t f, void *userdata);
 _must_check_ int describe_refusal(const Unit *u, const Refusal *refusal, field_handler_t f,

@@ -3,19 +3,35 @@
 #include "model/desired.h"
 #include "model/match.h"
 
-bool origin_table_prune(OriginTable *t, const Inventory *inv, const Config *config)
+/* The PF has as many VFs as before, and nothing says that it is to have another number. */
+static bool vfs_are_back(const Origin *o, const Inventory *inv, const Desired *desired)
+{
+        ssize_t i = inventory_index(inv, &o->address);
+        const Target *t = i >= 0 ? &desired->targets[i] : NULL;
+
+        return t && o->counted && !o->autoprobe_off && t->num_vfs < 0 && !t->hold &&
+               t->kind == TARGET_UNMANAGED && t->problem == REASON_NONE &&
+               inv->devices[i]->num_vfs == o->num_vfs;
+}
+
+bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
+                        const Config *config)
 {
         bool pruned = false;
 
         for (size_t i = t->n_origins; i > 0; i--) {
                 const Origin *o = &t->origins[i - 1];
+                const PciAddress address = o->address;
 
-                if (inventory_find(inv, &o->address) ||
-                    (o->rule &&
-                     (config_find_rule(config, o->rule) || strv_contains(config->broken, o->rule))))
-                        continue;
-                origin_table_remove(t, &o->address);
-                pruned = true;
+                if (vfs_are_back(o, inv, desired)) {
+                        origin_table_forget_counted(t, &address);
+                        pruned = true;
+                } else if (!inventory_find(inv, &address) &&
+                           !(o->rule && (config_find_rule(config, o->rule) ||
+                                         strv_contains(config->broken, o->rule)))) {
+                        origin_table_remove(t, &address);
+                        pruned = true;
+                }
         }
         return pruned;
 }
@@ -23,6 +39,12 @@ bool origin_table_prune(OriginTable *t, const Inventory *inv, const Config *conf
 bool driver_name_is_vfio(const char *name)
 {
         return endswith(name, "vfio-pci") || endswith(name, "vfio_pci");
+}
+
+bool target_is_managed(const Target *t)
+{
+        return t->kind != TARGET_UNMANAGED || t->problem != REASON_NONE || t->num_vfs >= 0 ||
+               t->pf_rule;
 }
 
 bool target_moves_group(const Target *t)
@@ -37,9 +59,10 @@ static const Access *rule_access(const Rule *r)
         return r->access.has_uid || r->access.has_gid || r->access.has_mode ? &r->access : NULL;
 }
 
-static void target_from_rule(Target *t, const Rule *r)
+static void target_from_rule(Target *t, const Rule *r, const Device *d)
 {
         *t = (Target){
+                .num_vfs = r->num_vfs == VF_COUNT_MAX ? (int)d->total_vfs : (int)r->num_vfs,
                 .kind = r->target,
                 .driver = r->driver,
                 .rule = r,
@@ -47,14 +70,31 @@ static void target_from_rule(Target *t, const Rule *r)
                 .accept = r->accept,
                 .access = rule_access(r),
         };
+        if (!r->has_sriov)
+                t->num_vfs = -1;
+}
+
+/* A request for a number of VFs only: all else stays what the files say. */
+static void count_from_request(Target *t, const Request *r)
+{
+        t->num_vfs = (int)r->num_vfs;
+        t->accept |= r->accept;
+        t->requested = t->requested || !t->rule;
+        t->matched = true;
 }
 
 static void target_from_request(Target *t, const Request *r)
 {
         const Access *access = t->access;
         const Rule *rule = t->rule;
+        int num_vfs = r->counts ? (int)r->num_vfs : r->release ? -1 : t->num_vfs;
 
+        if (!r->release && r->target == TARGET_UNMANAGED) {
+                count_from_request(t, r);
+                return;
+        }
         *t = (Target){
+                .num_vfs = num_vfs,
                 .kind = r->release ? TARGET_UNMANAGED : r->target,
                 .driver = r->driver,
                 .rule = rule,
@@ -87,12 +127,14 @@ static void apply_rule(const Rule *rule, const Inventory *inv, const OriginTable
                         continue;
                 switch (match_device(&rule->match, d, origin_table_find_device(origins, d))) {
                 case MATCH_YES:
-                        target_from_rule(t, rule);
+                        target_from_rule(t, rule, d);
                         t->problem = mismatch ? REASON_EXPECT_MISMATCH : REASON_NONE;
                         break;
                 case MATCH_GUARD_FAILED:
                         if (!t->rule)
-                                *t = (Target){ .rule = rule, .problem = REASON_ID_MISMATCH };
+                                *t = (Target){ .rule = rule,
+                                               .problem = REASON_ID_MISMATCH,
+                                               .num_vfs = -1 };
                         break;
                 case MATCH_NO:
                         break;
@@ -109,6 +151,49 @@ static void apply_requests(const RequestTable *requests, const Inventory *inv, T
                 if (k >= 0 && inv->devices[k]->vendor == r->vendor &&
                     inv->devices[k]->device == r->device)
                         target_from_request(&targets[k], r);
+        }
+}
+
+/*
+ * What the file of its PF says of a VF. Where a file or request names the VF itself, that decides
+ * its driver; the settings are the PF's, and always come from there.
+ */
+static void inherit(Target *t, const Target *pf, unsigned index)
+{
+        const char *driver;
+        TargetKind kind;
+
+        if (pf->hold || pf->problem != REASON_NONE) {
+                t->hold = t->hold || !t->matched;
+                return;
+        }
+        if (!pf->matched || !pf->rule || !pf->rule->has_sriov)
+                return;
+        if (!t->requested || t->matched) /* but not if it was released */
+                t->pf_rule = pf->rule;
+        if (t->matched || t->requested || t->problem != REASON_NONE)
+                return;
+        kind = rule_vf_target(pf->rule, index, &driver);
+        *t = (Target){
+                .kind = kind,
+                .driver = driver,
+                .rule = pf->rule,
+                .matched = kind != TARGET_UNMANAGED,
+                .accept = pf->accept,
+                .access = rule_access(pf->rule),
+                .pf_rule = pf->rule,
+                .num_vfs = -1,
+        };
+}
+
+static void inherit_from_pfs(const Inventory *inv, Target *targets)
+{
+        for (size_t i = 0; i < inv->n_devices; i++) {
+                const Device *d = inv->devices[i];
+                ssize_t pf = d->is_vf ? inventory_index(inv, &d->pf) : -1;
+
+                if (pf >= 0 && d->vf_index >= 0)
+                        inherit(&targets[i], &targets[pf], (unsigned)d->vf_index);
         }
 }
 
@@ -184,6 +269,8 @@ static void expand_group(const Group *g, const Inventory *inv, Target *targets)
                         continue;
                 *t = (Target){
                         .kind = TARGET_VFIO,
+                        .num_vfs = t->num_vfs,
+                        .pf_rule = t->pf_rule,
                         .rule = leader->rule,
                         .requested = leader->requested,
                         .implied = true,
@@ -232,6 +319,8 @@ int desired_compute(const Config *config, const RequestTable *requests, const Or
         if (!d->targets)
                 return -ENOMEM;
         d->n_targets = inv->n_devices;
+        for (size_t i = 0; i < d->n_targets; i++)
+                d->targets[i].num_vfs = -1;
         r = keep_sources(config, requests, d);
         if (r < 0)
                 return r;
@@ -244,6 +333,7 @@ int desired_compute(const Config *config, const RequestTable *requests, const Or
         apply_requests(&d->requests, inv, d->targets);
         hold_broken(config, inv, origins, d->targets);
         hold_companions(config, inv, origins, d->targets);
+        inherit_from_pfs(inv, d->targets);
         for (size_t i = 0; i < inv->n_groups; i++)
                 expand_group(&inv->groups[i], inv, d->targets);
         *ret = TAKE_PTR(d);

@@ -18,6 +18,8 @@ typedef struct Target {
         bool hold;            /* named by a file now in error: leave it as it is */
         HazardSet accept;     /* for members: of the file or request that moves the group */
         const Access *access; /* or NULL */
+        const Rule *pf_rule;  /* of a VF: the file whose sections give its settings, or NULL */
+        int num_vfs;          /* of a PF: so many VFs, -1: says nothing of them */
         Reason problem;       /* id-mismatch, expect-mismatch: not to be touched */
 } Target;
 
@@ -56,12 +58,16 @@ void driver_choices_free(DriverChoice *choices, size_t n);
 
 /*
  * Forgets what was taken from cards that are gone and that no file names any more: the override
- * went with the card. Whether anything was forgotten.
+ * went with the card. And numbers of VFs that are what they were. Whether anything was forgotten.
  */
-bool origin_table_prune(OriginTable *t, const Inventory *inv, const Config *config);
+bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
+                        const Config *config);
 
 /* vfio-pci and its variants, by the names that they have in the kernel. */
 bool driver_name_is_vfio(const char *name);
+
+/* Whether a file or request says anything about the device. */
+bool target_is_managed(const Target *t);
 
 /* Whether the target moves its whole IOMMU group to VFIO drivers. */
 bool target_moves_group(const Target *t);

@@ -10,7 +10,7 @@ Device *device_new(const PciAddress *address)
                 return NULL;
         d->n_ref = 1;
         d->address = *address;
-        d->group = d->numa_node = d->vf_index = -1;
+        d->group = d->numa_node = d->vf_index = d->autoprobe = -1;
         return d;
 }
 

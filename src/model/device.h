@@ -5,6 +5,13 @@
 
 #include "basic/strv.h"
 #include "model/address.h"
+#include "model/vf.h"
+
+typedef enum VfReport {
+        VF_REPORT_PENDING,     /* the PF has not been asked yet */
+        VF_REPORT_THERE,       /* Device.vf_settings is what the PF says */
+        VF_REPORT_UNAVAILABLE, /* the PF has no network interface in this namespace */
+} VfReport;
 
 typedef struct Device {
         unsigned n_ref;
@@ -27,7 +34,10 @@ typedef struct Device {
         int vf_index;       /* -1 while unknown or no VF */
         unsigned total_vfs; /* sriov_totalvfs, 0 if no PF */
         unsigned num_vfs;   /* counted virtfn links */
-        char **netdevs;     /* in this network namespace */
+        int autoprobe;      /* sriov_drivers_autoprobe, -1 if no PF */
+        VfReport vf_report; /* of a VF */
+        VfSettings vf_settings;
+        char **netdevs; /* in this network namespace */
         bool has_mac;
         uint8_t mac[6]; /* permanent address of the function's NIC */
         bool has_serial;

@@ -99,3 +99,28 @@ void origin_table_remove(OriginTable *t, const PciAddress *address)
         t->n_origins--;
         memmove(o, o + 1, (t->n_origins - i) * sizeof(Origin));
 }
+
+void origin_table_forget_taken(OriginTable *t, const PciAddress *address)
+{
+        Origin *o = origin_table_find(t, address);
+
+        if (!origin_owes_vfs(o)) {
+                origin_table_remove(t, address);
+                return;
+        }
+        o->taken = o->implied = false;
+        free(TAKE_PTR(o->override));
+        free(TAKE_PTR(o->intended));
+}
+
+void origin_table_forget_counted(OriginTable *t, const PciAddress *address)
+{
+        Origin *o = origin_table_find(t, address);
+
+        if (!o || !o->taken) {
+                origin_table_remove(t, address);
+                return;
+        }
+        o->counted = o->autoprobe_off = false;
+        o->num_vfs = 0;
+}

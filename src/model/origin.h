@@ -14,8 +14,11 @@ typedef struct Origin {
         char *rule;     /* the file that wanted it, NULL: a request */
         bool implied;   /* only because its IOMMU group moved as a whole */
         bool has_mac;
-        uint8_t mac[6]; /* the NIC's permanent address, seen under the host driver */
-        bool taken;     /* in this boot. Else only a memory of an earlier boot */
+        uint8_t mac[6];     /* the NIC's permanent address, seen under the host driver */
+        bool taken;         /* in this boot. Else only a memory of an earlier boot */
+        bool counted;       /* of a PF: vfiod changed its number of VFs in this boot */
+        unsigned num_vfs;   /* if counted: the number before */
+        bool autoprobe_off; /* vfiod set sriov_drivers_autoprobe to 0, and is to put back 1 */
 } Origin;
 
 typedef struct OriginTable {
@@ -46,3 +49,13 @@ const Origin *origin_table_find_device(const OriginTable *t, const Device *d);
 /* Adds or replaces by address. Takes over the content of `o` and zeroes it, on success. */
 _must_check_ int origin_table_put(OriginTable *t, Origin *o);
 void origin_table_remove(OriginTable *t, const PciAddress *address);
+
+/* Each forgets its half of an entry, and with the last half the entry. */
+void origin_table_forget_taken(OriginTable *t, const PciAddress *address);
+void origin_table_forget_counted(OriginTable *t, const PciAddress *address);
+
+/* Whether the PF's number of VFs or its autoprobe is to be put back one day. */
+static inline bool origin_owes_vfs(const Origin *o)
+{
+        return o && (o->counted || o->autoprobe_off);
+}

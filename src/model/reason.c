@@ -74,6 +74,29 @@ static const ReasonRow rows[_REASON_MAX] = {
                                       "a member of its IOMMU group must stay on a host driver",
                                       "declare that member for VFIO too, or choose another slot",
                                       VFIOD_ERROR("GroupNotViable"), EXIT_FAILED },
+        [REASON_SRIOV_UNSUPPORTED] = { "sriov-unsupported",
+                                       "it is no PF: it has no SR-IOV capability, or is a VF",
+                                       "declare VFs for a PF only; SR-IOV may be off in the "
+                                       "firmware (BIOS)",
+                                       VFIOD_ERROR("NoSuchDevice"), EXIT_NO_DEVICE },
+        [REASON_SRIOV_DRIVER_MISSING] = { "sriov-driver-missing",
+                                          "it has no driver that can make VFs",
+                                          "load its host driver: the VFs are made when it is bound",
+                                          VFIOD_ERROR("DriverNotFound"), EXIT_FAILED },
+        [REASON_SRIOV_TOO_MANY] = { "sriov-too-many", "it cannot have that many VFs",
+                                    "ask for fewer; 'vfioctl show' gives its limit", REFUSED,
+                                    EXIT_REFUSED },
+        [REASON_SRIOV_NO_RESOURCES] = { "sriov-no-resources",
+                                        "bus numbers or memory space do not suffice for its VFs",
+                                        "boot with pci=realloc, and switch SR-IOV and Above 4G "
+                                        "Decoding on in the firmware (BIOS); journalctl -k says "
+                                        "which it is",
+                                        VFIOD_ERROR("DeviceBusy"), EXIT_FAILED },
+        [REASON_VF_SETTING_REJECTED] = { "vf-setting-rejected",
+                                         "a setting of the VF was rejected by its PF's driver",
+                                         "correct it in its section [VirtualFunction]; "
+                                         "journalctl -k may say more",
+                                         VFIOD_ERROR("DeviceBusy"), EXIT_FAILED },
         [REASON_WRITE_TIMEOUT] = { "write-timeout", "a write into the kernel has not returned",
                                    "end the program that uses the device; it goes on by itself "
                                    "then",

@@ -113,8 +113,9 @@ int request_table_format(const RequestTable *t, char **ret)
         for (size_t i = 0; i < t->n_requests; i++) {
                 const Request *r = &t->requests[i];
 
-                fprintf(f, "%s %04x:%04x %s %s %x\n", PCI_ADDRESS_STR(&r->address), r->vendor,
-                        r->device, r->release ? "release" : "bind", request_target(r), r->accept);
+                fprintf(f, "%s %04x:%04x %s %s %x %s%u\n", PCI_ADDRESS_STR(&r->address), r->vendor,
+                        r->device, r->release ? "release" : "bind", request_target(r), r->accept,
+                        r->counts ? "" : "-", r->num_vfs);
         }
         if (fclose(f) != 0)
                 return -ENOMEM;
@@ -126,19 +127,25 @@ static int parse_line(const char *line, RequestTable *t)
 {
         _cleanup_strv_ char **words = NULL;
         Request request = { 0 };
-        uint64_t accept;
+        uint64_t accept, num_vfs;
         char junk;
         int r;
 
         r = strv_split(line, " ", &words);
         if (r < 0)
                 return r;
-        if (strv_length(words) != 5 || pci_address_parse(words[0], &request.address) < 0 ||
+        if (strv_length(words) != 6 || pci_address_parse(words[0], &request.address) < 0 ||
             sscanf(words[1], "%4hx:%4hx%c", &request.vendor, &request.device, &junk) != 2 ||
             parse_uint(words[4], 16, hazard_bit(_REASON_ACCEPTABLE_MAX) - 1, &accept) < 0)
                 return -EBADMSG;
         request.accept = (HazardSet)accept;
         request.release = streq(words[2], "release");
+        request.counts = words[5][0] != '-';
+        if (parse_uint(words[5] + !request.counts, 10, VF_COUNT_MAX, &num_vfs) < 0)
+                return -EBADMSG;
+        request.num_vfs = (unsigned)num_vfs;
+        if (!request.release && request.counts && streq(words[3], "-"))
+                return streq(words[2], "bind") ? request_table_put(t, &request) : -EBADMSG;
         if (!request.release) {
                 if (!streq(words[2], "bind") || target_kind_parse(words[3], &request.target) < 0)
                         return -EBADMSG;

@@ -9,9 +9,11 @@ typedef struct Request {
         PciAddress address;
         uint16_t vendor, device; /* of the card that was meant: another one is left alone */
         bool release;            /* give it back and leave it alone; else bind as below */
-        TargetKind target;       /* VFIO, DRIVER, HOST or NONE */
+        TargetKind target;       /* VFIO, DRIVER, HOST, NONE; UNMANAGED: the files' word holds */
         char *driver;
         HazardSet accept;
+        bool counts; /* of a PF: says how many VFs; else the files' word holds */
+        unsigned num_vfs;
 } Request;
 
 typedef struct RequestTable {

@@ -105,7 +105,7 @@ static void set_refused(DeviceStatus *s, const Refusal *f)
 {
         const char *sentence = f->detail ? f->detail : reason_row(f->reason)->sentence;
 
-        s->state = STATE_BLOCKED;
+        s->state = f->waits ? STATE_PENDING : STATE_BLOCKED;
         s->reason = f->reason;
         if (pci_address_equal(&f->address, &s->address))
                 s->detail = copy_detail(f->detail);
@@ -139,12 +139,23 @@ static void set_unfinished(DeviceStatus *s, const Track *t, const Track *obstacl
         }
 }
 
+/* A VF that goes when its PF gets another number of them. */
+static void set_doomed(DeviceStatus *s, const Unit *pf)
+{
+        s->state = STATE_PENDING;
+        s->reason = REASON_WAITING;
+        if (asprintf(&s->detail, "its PF %s is to have another number of VFs first",
+                     PCI_ADDRESS_STR(&pf->members[0])) < 0)
+                s->detail = NULL;
+}
+
 static void device_status(const Target *target, const Unit *u, const Track *t,
                           const Track *obstacle, bool disabled, DeviceStatus *s)
 {
-        bool managed = target->kind != TARGET_UNMANAGED || target->problem != REASON_NONE;
-        bool unfinished = u && has_step(u, &s->address);
+        bool of_pf = u && u->sriov, pf = of_pf && pci_address_equal(&u->members[0], &s->address);
+        bool managed = target_is_managed(target) || pf;
 
+        s->differs = u && has_step(u, &s->address);
         if (t && t->stuck) {
                 set_obstructed(s, t);
         } else if (t && t->working) {
@@ -154,12 +165,14 @@ static void device_status(const Target *target, const Unit *u, const Track *t,
                     asprintf(&s->detail, "it is tried again after: %s",
                              t->detail ? t->detail : reason_row(t->failure)->sentence) < 0)
                         s->detail = NULL;
-        } else if (disabled && (managed || unfinished)) {
+        } else if (disabled && (managed || s->differs)) {
                 s->state = STATE_BLOCKED;
                 s->reason = REASON_DISABLED;
+        } else if (of_pf && !pf && managed) {
+                set_doomed(s, u);
         } else if (u && managed && u->n_refusals > 0) {
                 set_refused(s, refusal_for(u, &s->address));
-        } else if (unfinished) {
+        } else if (s->differs) {
                 set_unfinished(s, t, obstacle);
         } else {
                 s->state = managed ? STATE_READY : STATE_UNMANAGED;

@@ -63,6 +63,7 @@ typedef struct DeviceStatus {
         DeviceState state;
         Reason reason;
         char *detail; /* a sentence for people, NULL: the table's */
+        bool differs; /* the plan has a step for it */
 } DeviceStatus;
 
 typedef struct StatusTable {

@@ -2,6 +2,8 @@
 
 #include "model/unit.h"
 
+#include <stdio.h>
+
 /* The driver that a done step of the unit took the device from, or NULL. */
 static const char *undo_driver(const Unit *u, const bool *done, const PciAddress *a)
 {
@@ -51,14 +53,49 @@ static int undo_late_override(const Unit *u, const bool *done, const OriginTable
         return unit_restore_override(undo, &s->address, o->override, UNDO_WHY);
 }
 
+static int undo_count(Unit *undo, const PciAddress *pf, unsigned n)
+{
+        char number[12];
+        int r;
+
+        snprintf(number, sizeof(number), "%u", n);
+        r = unit_add_step(undo, STEP_SET_NUMVFS, pf, number, UNDO_WHY);
+        return r < 0 ? r : unit_add_step(undo, STEP_WAIT_VFS, pf, number, UNDO_WHY);
+}
+
+static int undo_creation(const Unit *u, const bool *done, const OriginTable *before, const Step *s,
+                         Unit *undo)
+{
+        return s->kind == STEP_SET_NUMVFS && !streq(s->argument, "0")
+                       ? undo_count(undo, &s->address, 0)
+                       : 0;
+}
+
+static int undo_removal(const Unit *u, const bool *done, const OriginTable *before, const Step *s,
+                        Unit *undo)
+{
+        const Origin *o = origin_table_find(before, &s->address);
+
+        return s->kind == STEP_SET_NUMVFS && streq(s->argument, "0") && o && o->num_vfs > 0
+                       ? undo_count(undo, &s->address, o->num_vfs)
+                       : 0;
+}
+
+static int undo_autoprobe(const Unit *u, const bool *done, const OriginTable *before, const Step *s,
+                          Unit *undo)
+{
+        if (s->kind != STEP_SET_AUTOPROBE)
+                return 0;
+        return unit_add_step(undo, STEP_SET_AUTOPROBE, &s->address,
+                             streq(s->argument, "0") ? "1" : "0", UNDO_WHY);
+}
+
 int plan_undo(const Unit *u, const bool *done, const OriginTable *before, Unit *ret)
 {
         static int (*const phases[])(const Unit *, const bool *, const OriginTable *, const Step *,
                                      Unit *) = {
-                undo_bind,
-                undo_override,
-                undo_unbind,
-                undo_late_override,
+                undo_creation,      undo_bind,    undo_override,  undo_unbind,
+                undo_late_override, undo_removal, undo_autoprobe,
         };
         _cleanup_(unit_done) Unit undo = { .group = u->group, .restore = true };
         int r = 0;

@@ -72,6 +72,19 @@ int unit_restore_override(Unit *u, const PciAddress *address, const char *overri
                              override, why);
 }
 
+int unit_add_vf_setting(Unit *u, const PciAddress *vf, const VfSettings *settings)
+{
+        char *text = vf_settings_format(settings);
+
+        if (!text)
+                return -ENOMEM;
+        return append_step(u, (Step){ .kind = STEP_VF_SETTING,
+                                      .address = *vf,
+                                      .argument = text,
+                                      .settings = *settings,
+                                      .why = "its PF sets it, as declared" });
+}
+
 int unit_add_node_access(Unit *u, const PciAddress *address, const Access *access)
 {
         return append_step(u, (Step){ .kind = STEP_NODE_ACCESS,
@@ -94,14 +107,18 @@ int unit_refuse(Unit *u, Reason reason, const PciAddress *address, const char *d
                 if (!copy)
                         return -ENOMEM;
         }
-        u->refusals[u->n_refusals++] = (Refusal){ reason, *address, copy };
+        u->refusals[u->n_refusals++] =
+                (Refusal){ .reason = reason, .address = *address, .detail = copy };
         return 0;
 }
 
 int unit_copy(const Unit *u, Unit *ret)
 {
-        _cleanup_(unit_done)
-                Unit copy = { .group = u->group, .restore = u->restore, .accepted = u->accepted };
+        _cleanup_(unit_done) Unit copy = { .group = u->group,
+                                           .restore = u->restore,
+                                           .sriov = u->sriov,
+                                           .num_vfs = u->num_vfs,
+                                           .accepted = u->accepted };
         int r = 0;
 
         for (size_t i = 0; i < u->n_members && r >= 0; i++)
@@ -115,11 +132,14 @@ int unit_copy(const Unit *u, Unit *ret)
                 if (r >= 0) {
                         copy.steps[i].group = s->group;
                         copy.steps[i].access = s->access;
+                        copy.steps[i].settings = s->settings;
                 }
         }
         for (size_t i = 0; i < u->n_refusals && r >= 0; i++)
                 r = unit_refuse(&copy, u->refusals[i].reason, &u->refusals[i].address,
                                 u->refusals[i].detail);
+        for (size_t i = 0; i < u->n_refusals && r >= 0; i++)
+                copy.refusals[i].waits = u->refusals[i].waits;
         if (r < 0)
                 return r;
         *ret = copy;
@@ -210,6 +230,19 @@ char *step_describe(const Step *s)
                 fprintf(f, "/dev/vfio/%d: set", s->group);
                 describe_access(&s->access, f);
                 break;
+        case STEP_SET_AUTOPROBE:
+                fprintf(f, "%s: set sriov_drivers_autoprobe to %s", PCI_ADDRESS_STR(&s->address),
+                        s->argument);
+                break;
+        case STEP_SET_NUMVFS:
+                fprintf(f, "%s: set sriov_numvfs to %s", PCI_ADDRESS_STR(&s->address), s->argument);
+                break;
+        case STEP_WAIT_VFS:
+                fprintf(f, "%s: wait for %s VFs", PCI_ADDRESS_STR(&s->address), s->argument);
+                break;
+        case STEP_VF_SETTING:
+                fprintf(f, "%s: set %s", PCI_ADDRESS_STR(&s->address), s->argument);
+                break;
         default:
                 break;
         }
@@ -218,4 +251,21 @@ char *step_describe(const Step *s)
                 return NULL;
         }
         return text;
+}
+
+void unit_settle(const Unit *u, OriginTable *origins)
+{
+        bool counted = false;
+
+        for (size_t i = 0; i < u->n_back; i++)
+                origin_table_forget_taken(origins, &u->back[i]);
+        for (size_t i = 0; i < u->n_steps && u->restore; i++) {
+                Origin *o = origin_table_find(origins, &u->steps[i].address);
+
+                counted = counted || u->steps[i].kind == STEP_SET_NUMVFS;
+                if (o && u->steps[i].kind == STEP_SET_AUTOPROBE)
+                        o->autoprobe_off = false;
+        }
+        if (counted)
+                origin_table_forget_counted(origins, &u->members[0]);
 }

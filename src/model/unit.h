@@ -14,6 +14,7 @@ _must_check_ int unit_add_step(Unit *u, StepKind kind, const PciAddress *address
 /* override NULL: unset. */
 _must_check_ int unit_restore_override(Unit *u, const PciAddress *address, const char *override,
                                        const char *why);
+_must_check_ int unit_add_vf_setting(Unit *u, const PciAddress *vf, const VfSettings *settings);
 _must_check_ int unit_add_node_access(Unit *u, const PciAddress *address, const Access *access);
 _must_check_ int unit_refuse(Unit *u, Reason reason, const PciAddress *address, const char *detail);
 

@@ -11,13 +11,19 @@
 #define VFIO_DRIVER "vfio-pci"
 #define VFIO_MODULE "vfio_pci"
 #define VFIO_ALIAS "alias vfio_pci:"
+#define HOST_ALIAS "alias pci:"
 
-/* "alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci" */
-typedef struct Alias {
-        char *pattern;
-        const char *module; /* behind the pattern, in the same text */
+/*
+ * A line of modules.alias that is looked for, such as
+ * "alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci": that with the fewest wildcards
+ * that matches a kind of device.
+ */
+typedef struct Wanted {
+        const char *prefix;   /* VFIO_ALIAS or HOST_ALIAS */
+        const char *modalias; /* of a device of the inventory */
+        char *module;         /* NULL: no line matches */
         unsigned n_wildcards;
-} Alias;
+} Wanted;
 
 /* Whether a module can be loaded. */
 typedef struct Answer {
@@ -30,9 +36,8 @@ typedef struct DriverDb {
         const Sysroot *root;
         const Inventory *inv;
         const OriginTable *origins;
-        bool aliases_read;
-        Alias *aliases;
-        size_t n_aliases;
+        Wanted *wanted;
+        size_t n_wanted;
         Answer *answers;
         size_t n_answers;
 } DriverDb;
@@ -42,59 +47,75 @@ static void driver_db_done(DriverDb *db)
         for (size_t i = 0; i < db->n_answers; i++)
                 free(db->answers[i].module);
         free(db->answers);
-        for (size_t i = 0; i < db->n_aliases; i++)
-                free(db->aliases[i].pattern);
-        free(db->aliases);
+        for (size_t i = 0; i < db->n_wanted; i++)
+                free(db->wanted[i].module);
+        free(db->wanted);
 }
 
-static int add_alias(char *line, void *userdata)
+static unsigned count_wildcards(const char *pattern)
 {
-        const char *rest = startswith(line, VFIO_ALIAS), *space = rest ? strchr(rest, ' ') : NULL;
-        _cleanup_free_ char *text = NULL;
-        DriverDb *db = userdata;
-        Alias *grown, *alias;
+        unsigned n = 0;
 
-        if (!space || !sysfs_name_is_valid(space + 1))
+        for (; *pattern; pattern++)
+                n += *pattern == '*';
+        return n;
+}
+
+static Wanted *find_wanted(const DriverDb *db, const char *prefix, const Device *d)
+{
+        for (size_t i = 0; i < db->n_wanted; i++)
+                if (streq(db->wanted[i].prefix, prefix) &&
+                    streq_ptr(db->wanted[i].modalias, d->modalias))
+                        return &db->wanted[i];
+        return NULL;
+}
+
+static int want_alias(DriverDb *db, const char *prefix, const Device *d)
+{
+        Wanted *grown;
+
+        if (!startswith(strempty(d->modalias), "pci:") || find_wanted(db, prefix, d))
                 return 0;
-        text = strdup(rest);
-        grown = reallocarray(db->aliases, db->n_aliases + 1, sizeof(Alias));
-        if (grown)
-                db->aliases = grown;
-        if (!text || !grown)
+        grown = reallocarray(db->wanted, db->n_wanted + 1, sizeof(Wanted));
+        if (!grown)
                 return -ENOMEM;
-        text[space - rest] = 0;
-        alias = &db->aliases[db->n_aliases++];
-        *alias = (Alias){ .module = text + (space - rest) + 1 };
-        for (const char *c = text; *c; c++)
-                alias->n_wildcards += *c == '*';
-        alias->pattern = TAKE_PTR(text);
+        db->wanted = grown;
+        db->wanted[db->n_wanted++] = (Wanted){ .prefix = prefix, .modalias = d->modalias };
         return 0;
 }
 
-/* No file: no aliases. */
-static int read_aliases(DriverDb *db)
+/* The file has tens of thousands of lines, so they are matched as they pass by. */
+static int match_line(char *line, void *userdata)
 {
-        int r;
+        char *space = strrchr(line, ' ');
+        DriverDb *db = userdata;
 
-        r = modules_each_line(db->root, "modules.alias", add_alias, db);
-        db->aliases_read = true;
-        return r == -ENOMEM ? r : 0;
+        if (!space || !sysfs_name_is_valid(space + 1))
+                return 0;
+        *space = 0;
+        for (size_t i = 0; i < db->n_wanted; i++) {
+                Wanted *w = &db->wanted[i];
+                const char *pattern = startswith(line, w->prefix);
+                unsigned n = pattern ? count_wildcards(pattern) : 0;
+
+                if (!pattern || (w->module && w->n_wildcards <= n) ||
+                    fnmatch(pattern, w->modalias + strlen("pci:"), 0) != 0)
+                        continue;
+                free(w->module);
+                w->module = strdup(space + 1);
+                w->n_wildcards = n;
+                if (!w->module)
+                        return -ENOMEM;
+        }
+        return 0;
 }
 
-/* The module of the matching alias with the fewest wildcards (first of the file); NULL: none. */
-static const char *find_alias(const DriverDb *db, const char *modalias)
+/* The module that the best alias leads to; NULL: no alias does. */
+static const char *find_alias(const DriverDb *db, const char *prefix, const Device *d)
 {
-        const char *device = startswith(strempty(modalias), "pci:");
-        const Alias *best = NULL;
+        const Wanted *w = find_wanted(db, prefix, d);
 
-        for (size_t i = 0; device && i < db->n_aliases; i++) {
-                const Alias *a = &db->aliases[i];
-
-                if ((!best || a->n_wildcards < best->n_wildcards) &&
-                    fnmatch(a->pattern, device, 0) == 0)
-                        best = a;
-        }
-        return best ? best->module : NULL;
+        return w ? w->module : NULL;
 }
 
 int driver_of_module(const Sysroot *root, const char *module, char **ret)
@@ -181,28 +202,36 @@ static int choose_driver(DriverDb *db, const char *driver, DriverChoice *ret)
         return choose_unloaded(db, driver, driver, ret);
 }
 
+/* 1: the module is there, by the driver that it registered or by one of that name. */
+static int choose_loaded(const DriverDb *db, const char *module, const char *name,
+                         DriverChoice *ret)
+{
+        _cleanup_free_ char *driver = NULL;
+        int r;
+
+        if (driver_of_module(db->root, module, &driver) == -ENOMEM)
+                return -ENOMEM;
+        if (!driver && !inventory_has_driver(db->inv, name))
+                return 0;
+        r = choice_set(ret, driver ? driver : name, NULL);
+        return r < 0 ? r : 1;
+}
+
 /*
  * No alias at all is the case with a built-in driver, with a kernel before 5.15 and after the
  * files of the running kernel were removed: plain vfio-pci may still be there.
  */
 static int choose_vfio(DriverDb *db, const Device *d, DriverChoice *ret)
 {
-        _cleanup_free_ char *driver = NULL;
-        const char *module, *guess;
-        int r = 0;
+        const char *module = find_alias(db, VFIO_ALIAS, d), *guess;
+        int r;
 
-        if (!db->aliases_read)
-                r = read_aliases(db);
-        if (r < 0)
-                return r;
-        module = find_alias(db, d->modalias);
         if (!module)
                 return choose_driver(db, VFIO_DRIVER, ret);
         guess = streq(module, VFIO_MODULE) ? VFIO_DRIVER : module;
-        if (driver_of_module(db->root, module, &driver) == -ENOMEM)
-                return -ENOMEM;
-        if (driver || inventory_has_driver(db->inv, guess))
-                return choice_set(ret, driver ? driver : guess, NULL);
+        r = choose_loaded(db, module, guess, ret);
+        if (r != 0)
+                return MIN(r, 0);
         if (!db->root->is_host) /* the alias is evidence enough for a look from outside */
                 return choice_set(ret, guess, module);
         return choose_unloaded(db, guess, module, ret);
@@ -219,6 +248,46 @@ static int choose_former(const DriverDb *db, const Device *d, DriverChoice *ret)
                           inventory_has_driver(db->inv, o->driver) ? NULL : d->modalias);
 }
 
+/*
+ * A VF that vfiod made was never on a driver, and yet is to be given back: to the host driver that
+ * it would have had.
+ */
+static bool is_our_vf(const DriverDb *db, const Device *d, const Target *t)
+{
+        const Origin *o = origin_table_find_device(db->origins, d), *pf;
+
+        if (t->kind != TARGET_UNMANAGED || !d->is_vf || !o || !o->taken || o->driver)
+                return false;
+        pf = origin_table_find(db->origins, &d->pf);
+        return pf && pf->counted && (!d->driver || d->driver_is_vfio);
+}
+
+static int choose_host(const DriverDb *db, const Device *d, DriverChoice *ret)
+{
+        const char *module = find_alias(db, HOST_ALIAS, d);
+        int r;
+
+        r = choose_former(db, d, ret);
+        if (r < 0 || ret->driver || !module)
+                return r;
+        r = choose_loaded(db, module, module, ret);
+        /* By its alias, so that a blacklist in modprobe.d counts. */
+        return r == 0 ? choice_set(ret, module, d->modalias) : MIN(r, 0);
+}
+
+/* Which aliases will be asked for. A host driver's, if it is not known from before. */
+static int want_aliases(DriverDb *db, const Device *d, const Target *t)
+{
+        const Origin *o = origin_table_find_device(db->origins, d);
+
+        if (t->kind == TARGET_VFIO && !d->driver_is_vfio)
+                return want_alias(db, VFIO_ALIAS, d);
+        if ((t->kind == TARGET_HOST && (!d->driver || d->driver_is_vfio) && !(o && o->driver)) ||
+            is_our_vf(db, d, t))
+                return want_alias(db, HOST_ALIAS, d);
+        return 0;
+}
+
 static int choose(DriverDb *db, const Device *d, const Target *t, DriverChoice *ret)
 {
         if (t->hold || t->problem != REASON_NONE)
@@ -229,9 +298,9 @@ static int choose(DriverDb *db, const Device *d, const Target *t, DriverChoice *
         case TARGET_DRIVER:
                 return streq_ptr(d->driver, t->driver) ? 0 : choose_driver(db, t->driver, ret);
         case TARGET_HOST:
-                return d->driver && !d->driver_is_vfio ? 0 : choose_former(db, d, ret);
+                return d->driver && !d->driver_is_vfio ? 0 : choose_host(db, d, ret);
         case TARGET_UNMANAGED:
-                return choose_former(db, d, ret);
+                return is_our_vf(db, d, t) ? choose_host(db, d, ret) : choose_former(db, d, ret);
         default:
                 return 0;
         }
@@ -246,6 +315,12 @@ int driver_choices_resolve(const Sysroot *root, const Inventory *inv, const Desi
 
         if (!choices)
                 return -ENOMEM;
+        for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
+                r = want_aliases(&db, inv->devices[i], &desired->targets[i]);
+        /* No file: no aliases. */
+        if (db.n_wanted > 0 && r >= 0 &&
+            modules_each_line(root, "modules.alias", match_line, &db) == -ENOMEM)
+                r = -ENOMEM;
         for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
                 r = choose(&db, inv->devices[i], &desired->targets[i], &choices[i]);
         if (r < 0) {

@@ -13,8 +13,9 @@
  *
  * TARGET_VFIO: of the `vfio_pci:` aliases that match the device's modalias the one with the
  * fewest wildcards. TARGET_DRIVER: that driver, by its module of the same name if needed.
- * TARGET_HOST of a driverless device, and devices in `origins` to be given back: the origin's
- * driver, by the device's own modalias if it is not registered.
+ * TARGET_HOST of a device without a host driver, and devices in `origins` to be given back: the
+ * origin's driver, by the device's own modalias if it is not registered. TARGET_HOST without such
+ * an origin: the driver of the module that a `pci:` alias leads to, likewise; none if none does.
  */
 _must_check_ int driver_choices_resolve(const Sysroot *root, const Inventory *inv,
                                         const Desired *desired, const OriginTable *origins,

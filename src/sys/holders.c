@@ -5,30 +5,36 @@
 
 #include <stdio.h>
 
+#define NODES "/dev/vfio/"
+
 enum { PROC_PATH_SIZE = 64 };
 
-static bool process_holds(int proc, const char *pid, const char *node)
+/* What has ended meanwhile, or is closed to us, holds nothing. */
+static int each_of_process(int proc, const char *pid, holder_handler_t handler, void *userdata)
 {
         _cleanup_strv_ char **fds = NULL;
         char path[PROC_PATH_SIZE];
         _cleanup_close_ int dir = -EBADF;
+        int r = 0;
 
         snprintf(path, sizeof(path), "%s/fd", pid);
         dir = open_dir_at(proc, path);
         if (dir < 0 || list_dir_at(dir, ".", &fds) < 0)
-                return false;
-        STRV_FOREACH(fd, fds) {
-                _cleanup_free_ char *target = NULL;
+                return 0;
+        snprintf(path, sizeof(path), "%s/comm", pid);
+        for (char **fd = fds; fd && *fd && r == 0; fd++) {
+                _cleanup_free_ char *node = NULL, *name = NULL;
 
-                if (readlink_at(dir, *fd, &target) >= 0 && streq(target, node))
-                        return true;
+                if (readlink_at(dir, *fd, &node) >= 0 && startswith(node, NODES) &&
+                    read_line_at(proc, path, &name) >= 0)
+                        r = handler(node, pid, name, userdata);
         }
-        return false;
+        return r;
 }
 
-int holders_of_node(const Sysroot *root, const char *node, char ***ret)
+int holders_each(const Sysroot *root, holder_handler_t handler, void *userdata)
 {
-        _cleanup_strv_ char **pids = NULL, **holders = NULL;
+        _cleanup_strv_ char **pids = NULL;
         _cleanup_close_ int proc = -EBADF;
         int r;
 
@@ -36,21 +42,39 @@ int holders_of_node(const Sysroot *root, const char *node, char ***ret)
         if (proc < 0)
                 return proc;
         r = list_dir_at(proc, ".", &pids);
-        if (r < 0)
-                return r;
-        STRV_FOREACH(pid, pids) {
-                _cleanup_free_ char *name = NULL;
-                char path[PROC_PATH_SIZE];
+        for (char **pid = pids; pid && *pid && r == 0; pid++)
+                if (!(*pid)[strspn(*pid, "0123456789")])
+                        r = each_of_process(proc, *pid, handler, userdata);
+        return r;
+}
 
-                if ((*pid)[strspn(*pid, "0123456789")] || !process_holds(proc, *pid, node))
-                        continue;
-                snprintf(path, sizeof(path), "%s/comm", *pid);
-                if (read_line_at(proc, path, &name) < 0)
-                        continue; /* it has just ended */
-                r = strv_extendf(&holders, "%s %s", *pid, name);
-                if (r < 0)
-                        return r;
+typedef struct Holders {
+        const char *node;
+        char **list;
+} Holders;
+
+static int add_holder(const char *node, const char *pid, const char *name, void *userdata)
+{
+        _cleanup_free_ char *text = NULL;
+        Holders *h = userdata;
+
+        if (!streq(node, h->node))
+                return 0;
+        if (asprintf(&text, "%s %s", pid, name) < 0)
+                return -ENOMEM;
+        return strv_contains(h->list, text) ? 0 : strv_extend(&h->list, text);
+}
+
+int holders_of_node(const Sysroot *root, const char *node, char ***ret)
+{
+        Holders h = { .node = node };
+        int r;
+
+        r = holders_each(root, add_holder, &h);
+        if (r < 0) {
+                strv_free(h.list);
+                return r;
         }
-        *ret = TAKE_PTR(holders);
+        *ret = h.list;
         return 0;
 }

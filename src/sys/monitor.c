@@ -80,7 +80,8 @@ static bool parse_group(const char *sysname, int *ret)
         return true;
 }
 
-MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added)
+MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added,
+                             bool *ret_bound)
 {
         MonitorEvent event = MONITOR_LOST;
         const char *action, *subsystem, *name;
@@ -96,6 +97,7 @@ MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group
         subsystem = strempty(udev_device_get_subsystem(d));
         name = strempty(udev_device_get_sysname(d));
         *ret_added = streq(action, "add") || streq(action, "remove");
+        *ret_bound = streq(action, "bind");
         if (streq(subsystem, "pci") && pci_address_parse(name, ret_address) >= 0)
                 event = MONITOR_DEVICE;
         else if (streq(subsystem, "vfio") && parse_group(name, ret_group))

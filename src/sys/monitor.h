@@ -22,5 +22,9 @@ typedef enum MonitorEvent {
         MONITOR_LOST,    /* events were lost, or cannot be told: look at everything again */
 } MonitorEvent;
 
-/* Takes one event without blocking. `ret_added`: the kernel device is a new one (add, remove). */
-MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added);
+/*
+ * Takes one event without blocking. `ret_added`: the kernel device is a new one (add, remove).
+ * `ret_bound`: a driver has taken it.
+ */
+MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added,
+                             bool *ret_bound);

@@ -66,19 +66,6 @@ void reader_done(Reader *reader)
         *reader = READER_NULL;
 }
 
-/* "0x8086", "7", or fallback where the attribute is absent or says something else. */
-static uint64_t read_number(int dirfd, const char *name, uint64_t max, uint64_t fallback)
-{
-        _cleanup_free_ char *text = NULL;
-        const char *hex;
-        uint64_t value;
-
-        if (read_line_at(dirfd, name, &text) < 0)
-                return fallback;
-        hex = startswith(text, "0x");
-        return parse_uint(hex ? hex : text, hex ? 16 : 10, max, &value) < 0 ? fallback : value;
-}
-
 static bool read_address_link(int dirfd, const char *name, PciAddress *ret)
 {
         _cleanup_free_ char *target = NULL;
@@ -119,10 +106,13 @@ static int read_ids(int fd, Device *d)
 
 static int read_facts(int fd, Device *d)
 {
-        d->revision = (uint8_t)read_number(fd, "revision", UINT8_MAX, 0);
-        d->numa_node = (int)read_number(fd, "numa_node", INT_MAX, (uint64_t)-1);
-        d->boot_vga = read_number(fd, "boot_vga", 1, 0) == 1;
-        d->total_vfs = (unsigned)read_number(fd, "sriov_totalvfs", UINT16_MAX, 0);
+        d->revision = (uint8_t)sysfs_read_number(fd, "revision", UINT8_MAX, 0);
+        d->numa_node = (int)sysfs_read_number(fd, "numa_node", INT_MAX, (uint64_t)-1);
+        d->boot_vga = sysfs_read_number(fd, "boot_vga", 1, 0) == 1;
+        d->total_vfs = (unsigned)sysfs_read_number(fd, "sriov_totalvfs", UINT16_MAX, 0);
+        if (d->total_vfs > 0)
+                d->autoprobe =
+                        (int)sysfs_read_number(fd, "sriov_drivers_autoprobe", 1, (uint64_t)-1);
         d->is_vf = read_address_link(fd, "physfn", &d->pf);
         return optional(read_line_at(fd, "reset_method", &d->reset_methods));
 }
@@ -183,9 +173,9 @@ static void read_mac(int net, Device *d)
                 _cleanup_free_ char *mac = NULL;
                 uint64_t port;
 
-                if (fd < 0 || read_number(fd, "addr_assign_type", UINT8_MAX, UINT8_MAX) != 0)
+                if (fd < 0 || sysfs_read_number(fd, "addr_assign_type", UINT8_MAX, UINT8_MAX) != 0)
                         continue;
-                port = read_number(fd, "dev_port", UINT32_MAX, UINT32_MAX);
+                port = sysfs_read_number(fd, "dev_port", UINT32_MAX, UINT32_MAX);
                 if (port >= lowest || read_line_at(fd, "address", &mac) < 0 ||
                     parse_mac(mac, d->mac) < 0)
                         continue;
@@ -194,17 +184,10 @@ static void read_mac(int net, Device *d)
         }
 }
 
-/* The network devices of a virtio card are those of the virtio device below it. */
 static int read_net(int fd, Device *d)
 {
-        _cleanup_close_ int below = -EBADF, net = -EBADF;
-        _cleanup_strv_ char **names = NULL;
+        _cleanup_close_ int net = sysfs_open_net(fd, d->driver);
 
-        if (streq_ptr(d->driver, "virtio-pci") && list_dir_at(fd, ".", &names) >= 0)
-                STRV_FOREACH(name, names)
-                        if (below < 0 && startswith(*name, "virtio"))
-                                below = open_dir_at(fd, *name);
-        net = open_dir_at(below >= 0 ? below : fd, "net");
         if (net < 0)
                 return 0;
         if (list_dir_at(net, ".", &d->netdevs) == -ENOMEM)

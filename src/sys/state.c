@@ -75,6 +75,10 @@ static void put_origin(FILE *f, const Origin *o)
         if (o->has_mac)
                 fprintf(f, " mac=%02x:%02x:%02x:%02x:%02x:%02x", o->mac[0], o->mac[1], o->mac[2],
                         o->mac[3], o->mac[4], o->mac[5]);
+        if (o->counted)
+                fprintf(f, " vfs=%u", o->num_vfs);
+        if (o->autoprobe_off)
+                fputs(" autoprobe_off=1", f);
         for (size_t k = 0; k < ELEMENTSOF(strings); k++) {
                 const char *value = *string_field(o, k);
 
@@ -140,6 +144,16 @@ static bool parse_pair(const char *value, uint16_t *first, uint16_t *second)
         return sscanf(value, "%4hx:%4hx%c", first, second, &junk) == 2;
 }
 
+static bool parse_count(const char *value, unsigned *ret)
+{
+        uint64_t n;
+
+        if (parse_uint(value, 10, UINT16_MAX, &n) < 0)
+                return false;
+        *ret = (unsigned)n;
+        return true;
+}
+
 static int set_field(Origin *o, const char *key, const char *value)
 {
         Identity *i = &o->identity;
@@ -162,6 +176,10 @@ static int set_field(Origin *o, const char *key, const char *value)
                 ok = i->has_serial = parse_uint(value, 16, UINT64_MAX, &i->serial) >= 0;
         else if (streq(key, "mac"))
                 ok = o->has_mac = parse_mac(value, o->mac) >= 0;
+        else if (streq(key, "autoprobe_off"))
+                ok = parse_boolean(value, &o->autoprobe_off) >= 0;
+        else if (streq(key, "vfs"))
+                ok = o->counted = parse_count(value, &o->num_vfs);
         return ok ? 0 : -EBADMSG;
 }
 
@@ -184,7 +202,10 @@ static int parse_origin(char *line, bool this_boot, OriginTable *t)
         /* It ends up in a path. */
         if (o.driver && !sysfs_name_is_valid(o.driver))
                 return -EBADMSG;
-        o.taken = o.taken && this_boot;
+        if (!this_boot) { /* the kernel has forgotten it, too */
+                o.taken = o.counted = o.autoprobe_off = false;
+                o.num_vfs = 0;
+        }
         return origin_table_put(t, &o);
 }
 

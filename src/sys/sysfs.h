@@ -9,6 +9,7 @@
 #define SYSFS_PCI_DRIVERS "bus/pci/drivers"
 #define SYSFS_PCI_SLOTS "bus/pci/slots"
 #define SYSFS_PCI_PROBE "bus/pci/drivers_probe"
+#define SYSFS_BLOCK_CLASS "class/block"
 #define SYSFS_IOMMU_CLASS "class/iommu"
 #define SYSFS_ACPI "firmware/acpi"
 #define SYSFS_MODULES "module"
@@ -27,3 +28,12 @@ const char *sysfs_path(const char *folder, const char *name, const char *attribu
 
 /* Whether this can be a driver's or module's name: 1 to 63 of [A-Za-z0-9_.+-], no leading dot. */
 bool sysfs_name_is_valid(const char *name);
+
+/* "0x8086", "7", or fallback where the attribute is absent or says something else. */
+uint64_t sysfs_read_number(int dirfd, const char *path, uint64_t max, uint64_t fallback);
+
+/*
+ * The directory of a function's network interfaces in this namespace. It is there and empty when
+ * they were moved to another one. Those of a virtio card are below its virtio device.
+ */
+_must_check_ int sysfs_open_net(int device, const char *driver);

@@ -7,6 +7,8 @@
 
 #include "worker/steps.h"
 #include "basic/io.h"
+#include "basic/parse.h"
+#include "model/desired.h"
 #include "sys/inspect.h"
 #include "sys/sysfs.h"
 
@@ -23,6 +25,9 @@ enum {
 
 /* How long a driver may take to attach to its other devices, or a new device to become ready. */
 #define ATTACH_TIMEOUT_USEC (5 * USEC_PER_SEC)
+
+/* How long the links of VFs may take to come or go after the count was written. */
+#define VFS_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 static uint64_t now_usec(void)
 {
@@ -61,15 +66,19 @@ static int read_driver(const Sysroot *root, const PciAddress *a, char **ret)
         return r == -ENOENT ? 0 : r;
 }
 
-static int step_override(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
+/* "" clears it: with a newline, for a write of nothing never gets there (kernel: fs/kernfs). */
+static int write_override(const Sysroot *root, const PciAddress *a, const char *driver)
 {
         char line[WORKER_ARGUMENT_SIZE + 1];
-        int r;
 
-        /* A write of nothing at all never reaches the attribute (kernel: fs/kernfs/file.c). */
-        snprintf(line, sizeof(line), "%s\n", q->verb == WORKER_SET_OVERRIDE ? q->argument : "");
-        r = write_file_at(root->sys, SYSFS_DEVICE_PATH(&q->address, "driver_override"), line);
-        return device_error(root, &q->address, r);
+        snprintf(line, sizeof(line), "%s\n", driver);
+        return device_error(
+                root, a, write_file_at(root->sys, SYSFS_DEVICE_PATH(a, "driver_override"), line));
+}
+
+static int step_override(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
+{
+        return write_override(root, &q->address, q->verb == WORKER_SET_OVERRIDE ? q->argument : "");
 }
 
 /* Whether the device is where the request wants it. */
@@ -91,12 +100,54 @@ static bool may_come(const Sysroot *root, const char *driver, int error)
         return error == -ENOENT && exists(root, SYSFS_PATH(SYSFS_PCI_DRIVERS, driver, ""));
 }
 
+/*
+ * A VF whose PF has sriov_drivers_autoprobe 0 is refused to any driver but the one that its
+ * override names (kernel: drivers/pci/pci-driver.c, pci_device_can_probe()).
+ */
+static bool needs_override(const Sysroot *root, const PciAddress *a)
+{
+        _cleanup_free_ char *override = NULL;
+
+        return sysfs_read_number(root->sys, SYSFS_DEVICE_PATH(a, "physfn/sriov_drivers_autoprobe"),
+                                 1, 1) == 0 &&
+               inspect_override(root, a, &override) >= 0 && !override;
+}
+
+/* The override is there for the one write only. */
+static int move_once(const Sysroot *root, const WorkerRequest *q)
+{
+        const PciAddress *a = &q->address;
+        bool by_override = q->verb == WORKER_BIND && needs_override(root, a);
+        int error = 0, r = 0;
+
+        if (by_override)
+                error = write_override(root, a, q->argument);
+        if (error >= 0)
+                error = write_file_at(root->sys,
+                                      SYSFS_PATH(SYSFS_PCI_DRIVERS, q->argument,
+                                                 q->verb == WORKER_BIND ? "bind" : "unbind"),
+                                      PCI_ADDRESS_STR(a));
+        if (by_override)
+                r = write_override(root, a, "");
+        return error < 0 ? error : r;
+}
+
+/*
+ * VFIO drivers let an idle device sleep. Unbinding wakes it, lets it fall asleep and wakes it once
+ * more, 20 ms each; one that is kept awake is let go of at once. They leave power/control "on"
+ * themselves (kernel: vfio_pci_core_unregister_device(), pm_runtime_forbid()).
+ */
+static void wake(const Sysroot *root, const PciAddress *a)
+{
+        (void)!write_file_at(root->sys, SYSFS_DEVICE_PATH(a, "power/control"), "on");
+}
+
 static int step_move(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
 {
         const uint64_t deadline = now_usec() + ATTACH_TIMEOUT_USEC;
-        const char *file = q->verb == WORKER_BIND ? "bind" : "unbind";
-        const char *path = SYSFS_PATH(SYSFS_PCI_DRIVERS, q->argument, file);
 
+        if (q->verb == WORKER_UNBIND && driver_name_is_vfio(q->argument))
+                wake(root, &q->address);
         for (;;) {
                 bool over = now_usec() >= deadline;
                 int error, r;
@@ -104,7 +155,7 @@ static int step_move(const Sysroot *root, const WorkerRequest *q, WorkerReply *p
                 r = is_done(root, q);
                 if (r != 0)
                         return MIN(r, 0);
-                error = write_file_at(root->sys, path, PCI_ADDRESS_STR(&q->address));
+                error = move_once(root, q);
                 if (error >= 0 && q->verb == WORKER_UNBIND)
                         return 0;
                 r = is_done(root, q);
@@ -193,6 +244,13 @@ static int step_node_access(const Sysroot *root, const WorkerRequest *q, WorkerR
                             q->gid == UINT32_MAX ? st.st_gid : q->gid);
 }
 
+/* Waits while VFs are being made or removed: the attribute takes the device's lock. */
+static uint32_t read_num_vfs(const Sysroot *root, const PciAddress *a, uint32_t fallback)
+{
+        return (uint32_t)sysfs_read_number(root->sys, SYSFS_DEVICE_PATH(a, "sriov_numvfs"),
+                                           UINT16_MAX, fallback);
+}
+
 static int step_inspect(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
 {
         _cleanup_free_ char *override = NULL;
@@ -205,7 +263,81 @@ static int step_inspect(const Sysroot *root, const WorkerRequest *q, WorkerReply
         snprintf(p->text, sizeof(p->text), "%s", strempty(override));
         if (inspect_serial(root, &q->address, &has, &p->serial) >= 0)
                 p->has_serial = has;
+        p->num_vfs = read_num_vfs(root, &q->address, 0);
         return 0;
+}
+
+static int step_set_autoprobe(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
+{
+        const char *path = SYSFS_DEVICE_PATH(&q->address, "sriov_drivers_autoprobe");
+
+        if (!streq(q->argument, "0") && !streq(q->argument, "1"))
+                return -EINVAL;
+        return device_error(root, &q->address, write_file_at(root->sys, path, q->argument));
+}
+
+/* The kernel takes 010 for eight (kstrtou16() with base 0): such a text is no number here. */
+static bool parse_count(const char *text, uint32_t *ret)
+{
+        uint64_t n;
+
+        if (parse_uint(text, 10, UINT16_MAX, &n) < 0 || (text[0] == '0' && text[1]))
+                return false;
+        *ret = (uint32_t)n;
+        return true;
+}
+
+/*
+ * Success with another number is that of a driver that made fewer than were asked for: the kernel
+ * calls that a success, too.
+ */
+static int step_set_numvfs(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
+{
+        const PciAddress *a = &q->address;
+        uint32_t wanted;
+        int r;
+
+        if (!parse_count(q->argument, &wanted))
+                return -EINVAL;
+        p->num_vfs = read_num_vfs(root, a, UINT32_MAX);
+        if (p->num_vfs == wanted)
+                return 0;
+        r = write_file_at(root->sys, SYSFS_DEVICE_PATH(a, "sriov_numvfs"), q->argument);
+        p->num_vfs = read_num_vfs(root, a, UINT32_MAX);
+        return r >= 0 || p->num_vfs == wanted ? 0 : device_error(root, a, r);
+}
+
+/* Links from 0 on without a gap. Behind them the kernel makes the way back, physfn. */
+static uint32_t count_vfs(const Sysroot *root, const PciAddress *pf)
+{
+        char name[32];
+
+        for (uint32_t n = 0;; n++) {
+                snprintf(name, sizeof(name), "virtfn%u/physfn", n);
+                if (!exists(root, SYSFS_DEVICE_PATH(pf, name)))
+                        return n;
+        }
+}
+
+static int step_wait_vfs(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
+{
+        const uint64_t deadline = now_usec() + VFS_TIMEOUT_USEC;
+        uint32_t wanted;
+
+        if (!parse_count(q->argument, &wanted))
+                return -EINVAL;
+        for (;;) {
+                bool over = now_usec() >= deadline;
+
+                p->num_vfs = count_vfs(root, &q->address);
+                if (!exists(root, SYSFS_DEVICE_PATH(&q->address, "")))
+                        return -ENODEV;
+                if (p->num_vfs == wanted)
+                        return 0;
+                if (over)
+                        return p->num_vfs < wanted ? -ENOSPC : -EBUSY;
+                nap();
+        }
 }
 
 int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret)
@@ -222,6 +354,11 @@ int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret)
                 [WORKER_PROBE] = { step_probe, false },
                 [WORKER_NODE_ACCESS] = { step_node_access, false },
                 [WORKER_INSPECT] = { step_inspect, false },
+                [WORKER_SET_AUTOPROBE] = { step_set_autoprobe, false },
+                [WORKER_SET_NUMVFS] = { step_set_numvfs, false },
+                [WORKER_WAIT_VFS] = { step_wait_vfs, false },
+                [WORKER_VF_SETTING] = { step_vf_setting, false },
+                [WORKER_REPORT_VFS] = { step_report_vfs, false },
         };
         int r = -EINVAL;
 

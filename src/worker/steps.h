@@ -20,5 +20,12 @@ int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret);
  */
 _must_check_ int load_module(const Sysroot *root, const char *argument, char **ret_driver);
 
+/*
+ * WORKER_VF_SETTING and WORKER_REPORT_VFS. -ENONET: the PF has no network interface in this network
+ * namespace, as the reply's text says. -ENOSYS: below --root=.
+ */
+_must_check_ int step_vf_setting(const Sysroot *root, const WorkerRequest *q, WorkerReply *p);
+_must_check_ int step_report_vfs(const Sysroot *root, const WorkerRequest *q, WorkerReply *p);
+
 /* Answers requests until the other side closes the socket: 0. -EBADMSG: it sent nonsense. */
 _must_check_ int worker_serve(const Sysroot *root, int fd);

@@ -259,6 +259,17 @@ static void fill_host(Manager *m)
         manager_refresh(m);
 }
 
+void fixture_add_pf(Fixture *f)
+{
+        Host *h = &f->manager.host;
+        HostDevice *pf = host_add(h, "0000:08:00.0", "8086:10c9", 0x020000, 20, "igb");
+        const Step s = { .kind = STEP_SET_NUMVFS, .address = pf->address, .argument = (char *)"2" };
+
+        host_add_sriov(pf, 7, "igbvf", false);
+        g_assert_cmpint(host_step(h, &s), ==, 0);
+        manager_refresh(&f->manager);
+}
+
 void fixture_set_up(Fixture *f, gconstpointer data)
 {
         bool root = geteuid() == 0;
@@ -303,6 +314,7 @@ void fixture_tear_down(Fixture *f, gconstpointer data)
         desired_free(m->desired);
         inventory_free(m->inventory);
         origin_table_done(&m->origins);
+        use_table_done(&m->uses);
         config_free(m->config);
         sd_event_unref(f->event);
         g_ptr_array_unref(f->questions);
@@ -406,7 +418,7 @@ static void compute(Manager *m, const Config *config, const RequestTable *reques
 
         g_assert_cmpint(desired_compute(config, requests, &m->origins, inv, desired), ==, 0);
         choices = host_choices(inv, *desired, &m->origins);
-        g_assert_cmpint(plan_compute(inv, *desired, choices, &m->origins, plan), ==, 0);
+        g_assert_cmpint(plan_compute(inv, *desired, choices, &m->origins, &m->uses, plan), ==, 0);
         for (size_t i = 0; i < inv->n_devices; i++) {
                 free(choices[i].driver);
                 free(choices[i].module);
@@ -445,7 +457,7 @@ const char *manager_state_to_string(ManagerState s)
 
 const char *operation_kind_to_string(OperationKind k)
 {
-        static const char *const words[] = { "bind", "release", "apply" };
+        static const char *const words[] = { "bind", "release", "sriov", "apply" };
 
         return words[k];
 }
@@ -506,7 +518,9 @@ int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan
                               .release = op->kind == OPERATION_RELEASE,
                               .target = op->target,
                               .driver = (char *)op->driver,
-                              .accept = op->accept };
+                              .accept = op->accept,
+                              .counts = op->kind == OPERATION_SRIOV,
+                              .num_vfs = op->num_vfs };
 
                 g_assert_cmpint(request_table_put(&requests, &r), ==, 0);
         }
@@ -524,6 +538,7 @@ int manager_submit(Manager *m, const Operation *op, Job **ret, sd_bus_error *err
         m->kind = op->kind;
         m->n_addresses = op->n_addresses;
         m->target = op->target;
+        m->num_vfs = op->num_vfs;
         m->accept = op->accept;
         m->persist = op->persist;
         m->uid = op->uid;

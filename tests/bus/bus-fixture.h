@@ -42,6 +42,7 @@ struct Manager {
         Host host;
         Config *config;
         OriginTable origins;
+        UseTable uses;
         Inventory *inventory;
         Desired *desired;
         Plan *plan;
@@ -56,6 +57,7 @@ struct Manager {
         PciAddress addresses[HOST_MAX];
         size_t n_addresses;
         TargetKind target;
+        unsigned num_vfs;
         HazardSet accept;
         bool persist;
         uint32_t uid;
@@ -108,6 +110,9 @@ void fixture_send(sd_bus *client, sd_bus_message *m, Answer *answer);
 /* Turns the loop until the answer is there. */
 void fixture_wait(Fixture *f, Answer *a);
 void answer_done(Answer *a);
+
+/* 0000:08:00.0, a PF on igb with 2 of 7 VFs: 0000:08:10.0 and .1. */
+void fixture_add_pf(Fixture *f);
 
 /* The kernel has changed: a new snapshot, with signals for what differs. */
 void manager_refresh(Manager *m);

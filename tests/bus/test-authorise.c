@@ -41,6 +41,8 @@ static sd_bus_message *new_changing_call(sd_bus *client, const MethodRow *row)
                 r = sd_bus_message_append(m, "assta{sv}", 1, "05:00.0", "vfio", (uint64_t)0, 0);
         else if (streq(row->member, "Release"))
                 r = sd_bus_message_append(m, "asta{sv}", 1, "05:00.0", (uint64_t)0, 0);
+        else if (streq(row->member, "SetVirtualFunctions"))
+                r = sd_bus_message_append(m, "suta{sv}", "05:00.0", 2, (uint64_t)0, 0);
         else if (streq(row->member, "Apply"))
                 r = sd_bus_message_append(m, "ta{sv}", (uint64_t)0, 0);
         else if (streq(row->member, "Reload"))
@@ -85,6 +87,8 @@ static void test_only_readers_are_open(void)
         } served[] = {
                 { VFIOD_MANAGER_INTERFACE, bus_manager_vtable },
                 { VFIOD_DEVICE_INTERFACE, bus_device_vtable },
+                { VFIOD_PF_INTERFACE, bus_pf_vtable },
+                { VFIOD_VF_INTERFACE, bus_vf_vtable },
                 { VFIOD_GROUP_INTERFACE, bus_group_vtable },
                 { VFIOD_JOB_INTERFACE, bus_job_vtable },
                 { LOG_CONTROL_INTERFACE, bus_log_control_vtable },
@@ -124,7 +128,7 @@ static void test_no_means_no(Fixture *f, gconstpointer data)
 {
         f->mode = MOCK_DENY;
         assert_all_denied(f, DENIED);
-        g_assert_cmpuint(f->questions->len, ==, 5);
+        g_assert_cmpuint(f->questions->len, ==, 6);
 }
 
 static void test_challenge_without_interaction(Fixture *f, gconstpointer data)
@@ -209,6 +213,31 @@ static void test_polkit_hears_the_details(Fixture *f, gconstpointer data)
         assert_detail(q, "driver_to", "vfio");
         assert_detail(q, "hazards", "");
         g_assert_cmpuint(g_hash_table_size(q->details), ==, 10);
+}
+
+static void test_sriov_has_its_own_action(Fixture *f, gconstpointer data)
+{
+        const Question *q;
+
+        f->mode = MOCK_ALLOW;
+        fixture_add_pf(f);
+        g_assert_cmpstr(fixture_try(f, f->nobody, "SetVirtualFunctions", "suta{sv}", "08:00.0", 4,
+                                    VFIOD_FLAG_NO_WAIT | VFIOD_FLAG_PERSIST, 1, "accept", "as", 1,
+                                    "vfs-in-use"),
+                        ==, "");
+        g_assert_cmpuint(f->questions->len, ==, 3);
+        q = fixture_question(f, 0);
+        g_assert_cmpstr(q->action, ==, "org.vfiod1.sriov");
+        assert_detail(q, "address", "0000:08:00.0");
+        assert_detail(q, "driver_from", "igb");
+        assert_detail(q, "driver_to", "igb");
+        assert_detail(q, "hazards", "vfs-in-use");
+        assert_detail(q, "num_vfs", "4");
+        g_assert_cmpstr(fixture_question(f, 1)->action, ==, "org.vfiod1.accept-hazard");
+        g_assert_cmpstr(fixture_question(f, 2)->action, ==, "org.vfiod1.configure");
+        g_assert_cmpuint(f->manager.n_submitted, ==, 1);
+        g_assert_cmpuint(f->manager.num_vfs, ==, 4);
+        g_assert_true(f->manager.persist);
 }
 
 static void test_device_without_group(Fixture *f, gconstpointer data)
@@ -508,6 +537,7 @@ int main(int argc, char *argv[])
         TEST("root-needs-no-polkit", test_root_needs_no_polkit);
         TEST("allowed-call-is-made-once", test_allowed_call_is_made_once);
         TEST("polkit-hears-the-details", test_polkit_hears_the_details);
+        TEST("sriov-has-its-own-action", test_sriov_has_its_own_action);
         TEST("device-without-group", test_device_without_group);
         TEST("hazards-and-persistence-are-asked-for", test_hazards_and_persistence_are_asked_for);
         TEST("permission-for-one-device", test_permission_for_one_device);

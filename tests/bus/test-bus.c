@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #define DEVICE_PATH "/org/vfiod1/device/pci_3a0000_3a04_3a00_2e0"
+#define PF_PATH "/org/vfiod1/device/pci_3a0000_3a08_3a00_2e0"
+#define VF_PATH "/org/vfiod1/device/pci_3a0000_3a08_3a10_2e1"
 #define INVALID_ARGS "org.freedesktop.DBus.Error.InvalidArgs"
 
 /* XML: members of one interface as lines, whatever the layout -----------------------------------
@@ -125,11 +127,14 @@ static void test_served_xml_is_the_contract(Fixture *f, gconstpointer data)
         static const char *const objects[][2] = {
                 { "/org/vfiod1", "org.vfiod1.Manager" },
                 { DEVICE_PATH, "org.vfiod1.Device" },
+                { PF_PATH, "org.vfiod1.PhysicalFunction" },
+                { VF_PATH, "org.vfiod1.VirtualFunction" },
                 { "/org/vfiod1/group/7", "org.vfiod1.Group" },
                 { "/org/vfiod1/job/1", "org.vfiod1.Job" },
         };
 
         submit_job(f);
+        fixture_add_pf(f);
         for (size_t i = 0; i < G_N_ELEMENTS(objects); i++) {
                 g_autofree char *served = introspect(f, objects[i][0]);
                 g_autofree char *contract = read_contract(objects[i][1]);
@@ -507,6 +512,172 @@ static void test_plan_and_explain(Fixture *f, gconstpointer data)
         g_assert_cmpstr(g_hash_table_lookup(why, "Implied"), ==, "b 1");
 }
 
+/* SR-IOV --------------------------------------------------------------------------------------- */
+
+static HostDevice *find_vf(Fixture *f)
+{
+        const PciAddress a = { .bus = 8, .device = 0x10, .function = 1 };
+
+        return host_find(&f->manager.host, &a);
+}
+
+static void test_pfs_and_vfs_show_what_they_are(Fixture *f, gconstpointer data)
+{
+        g_autoptr(GHashTable) pf = NULL, vf = NULL;
+
+        fixture_add_pf(f);
+        vf_settings_put(&find_vf(f)->settings, VF_MAC_ADDRESS, 0x020000001001);
+        vf_settings_put(&find_vf(f)->settings, VF_TRUST, 1);
+        vf_settings_put(&find_vf(f)->settings, VF_MAX_TX_RATE, UINT32_MAX);
+        manager_refresh(&f->manager);
+        pf = get_all(f, PF_PATH, VFIOD_PF_INTERFACE);
+        g_assert_cmpstr(g_hash_table_lookup(pf, "TotalVFs"), ==, "u 7");
+        g_assert_cmpstr(g_hash_table_lookup(pf, "NumVFs"), ==, "u 2");
+        g_assert_cmpstr(g_hash_table_lookup(pf, "DriversAutoprobe"), ==, "b 1");
+        g_assert_cmpstr(g_hash_table_lookup(pf, "DeclaredVFs"), ==, "i -1");
+        g_assert_cmpstr(g_hash_table_lookup(pf, "VirtualFunctions"), ==,
+                        "as '0000:08:10.0' '0000:08:10.1' ");
+        vf = get_all(f, VF_PATH, VFIOD_VF_INTERFACE);
+        g_assert_cmpstr(g_hash_table_lookup(vf, "PhysicalFunction"), ==, "s '0000:08:00.0'");
+        g_assert_cmpstr(g_hash_table_lookup(vf, "Index"), ==, "i 1");
+        g_assert_cmpstr(g_hash_table_lookup(vf, "MACAddress"), ==, "s '02:00:00:00:10:01'");
+        g_assert_cmpstr(g_hash_table_lookup(vf, "Trust"), ==, "s 'yes'");
+        g_assert_cmpstr(g_hash_table_lookup(vf, "SpoofCheck"), ==, "s ''");
+        g_assert_cmpstr(g_hash_table_lookup(vf, "VLAN"), ==, "i -1");
+        g_assert_cmpstr(g_hash_table_lookup(vf, "MaxTxRate"), ==, "i 2147483647");
+        g_assert_cmpuint(count_objects(f, VFIOD_PF_INTERFACE), ==, 1);
+        g_assert_cmpuint(count_objects(f, VFIOD_VF_INTERFACE), ==, 2);
+}
+
+static void test_vfs_are_named_by_their_pf(Fixture *f, gconstpointer data)
+{
+        static const char *const bad[] = { "08:00.0/vf2",  "08:00.0/vf",   "08:00.0/vf1/vf1",
+                                           "08:00.0/vf+1", "08:00.0/1",    "08:10.0/vf0",
+                                           "group:20/vf1", "/vf1",         "08:00.0/",
+                                           "08:00.0/vf1/", "08:00.0//vf1x" };
+        sd_bus_message *m;
+        const char *path;
+
+        fixture_add_pf(f);
+        m = ask(f, "GetDevice", "s", "0000:08:00.0/vf1");
+        g_assert_cmpint(sd_bus_message_read(m, "o", &path), >, 0);
+        g_assert_cmpstr(path, ==, VF_PATH);
+        sd_bus_message_unref(m);
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+                g_assert_cmpstr(fixture_try(f, f->nobody, "GetDevice", "s", bad[i]), ==,
+                                "org.vfiod1.Error.NoSuchDevice");
+        f->mode = MOCK_ALLOW;
+        g_assert_cmpstr(fixture_try(f, f->nobody, "Bind", "assta{sv}", 2, "pci:0000:08:00.0/vf0",
+                                    "08:00.0/vf1", "vfio", VFIOD_FLAG_NO_WAIT, 0),
+                        ==, "");
+        g_assert_cmpuint(f->manager.n_addresses, ==, 2);
+        g_assert_true(pci_address_equal(&f->manager.addresses[1], &find_vf(f)->address));
+}
+
+static const char *set_vfs(Fixture *f, const char *pf, uint32_t count, uint64_t flags)
+{
+        return fixture_try(f, f->nobody, "SetVirtualFunctions", "suta{sv}", pf, count, flags, 0);
+}
+
+static void test_numbers_of_vfs_are_checked(Fixture *f, gconstpointer data)
+{
+        static const struct {
+                const char *pf;
+                uint32_t count;
+                uint64_t flags;
+                const char *error;
+        } calls[] = {
+                { "08:00.0", 65536, 0, INVALID_ARGS },
+                { "08:00.0", 4, VFIOD_FLAG_FORGET, INVALID_ARGS },
+                { "08:01.0", 4, 0, "org.vfiod1.Error.NoSuchDevice" },
+                { "0a:00.0", 4, 0, "org.vfiod1.Error.NoSuchDevice" }, /* declared, and not there */
+                { "group:20", 4, 0, "org.vfiod1.Error.NoSuchDevice" },
+                { "08:00.0", 8, 0, "org.vfiod1.Error.Refused" },
+                { "05:00.0", 1, 0, "org.vfiod1.Error.NoSuchDevice" }, /* no PF */
+                { "08:00.0/vf1", 1, 0, "org.vfiod1.Error.NoSuchDevice" },
+        };
+
+        f->mode = MOCK_ALLOW;
+        fixture_add_pf(f);
+        for (size_t i = 0; i < G_N_ELEMENTS(calls); i++)
+                g_assert_cmpstr(set_vfs(f, calls[i].pf, calls[i].count, calls[i].flags), ==,
+                                calls[i].error);
+        g_assert_cmpstr(fixture_try(f, f->nobody, "SetVirtualFunctions", "suta{sv}", "08:00.0", 4,
+                                    (uint64_t)0, 1, "force", "b", 1),
+                        ==, INVALID_ARGS);
+        g_assert_cmpuint(f->manager.n_submitted, ==, 0);
+        g_assert_cmpstr(set_vfs(f, "08:00.0", 4, VFIOD_FLAG_NO_WAIT), ==, "");
+        g_assert_cmpuint(f->manager.n_submitted, ==, 1);
+        g_assert_cmpint(f->manager.kind, ==, OPERATION_SRIOV);
+        g_assert_cmpuint(f->manager.num_vfs, ==, 4);
+        g_assert_cmpuint(f->manager.n_addresses, ==, 1);
+}
+
+static void test_dry_run_shows_the_way_through_zero(Fixture *f, gconstpointer data)
+{
+        g_autoptr(GPtrArray) items = NULL;
+        g_autoptr(GString) counts = g_string_new(NULL);
+        sd_bus_message *m;
+
+        fixture_add_pf(f);
+        m = ask(f, "SetVirtualFunctions", "suta{sv}", "08:00.0", 4, VFIOD_FLAG_DRY_RUN, 0);
+        g_assert_cmpint(sd_bus_message_skip(m, "o"), >, 0);
+        items = read_dicts(m);
+        sd_bus_message_unref(m);
+        for (guint i = 0; i < items->len; i++)
+                if (streq(value(items, i, "Kind"), "s 'set-numvfs'")) {
+                        g_string_append_printf(counts, "%s ", value(items, i, "Argument"));
+                        g_assert_cmpstr(value(items, i, "Undo"), ==, "s 'set-numvfs'");
+                }
+        g_assert_cmpstr(counts->str, ==, "s '0' s '4' ");
+        g_assert_cmpuint(f->questions->len, ==, 0);
+        g_assert_cmpuint(f->manager.n_submitted, ==, 0);
+}
+
+static void test_vfs_in_use_are_not_removed(Fixture *f, gconstpointer data)
+{
+        sd_bus_message *m = fixture_new_call(f->nobody, VFIOD_PATH, VFIOD_MANAGER_INTERFACE,
+                                             "SetVirtualFunctions");
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        f->mode = MOCK_ALLOW;
+        fixture_add_pf(f);
+        g_assert_cmpint(use_table_add(&f->manager.uses, &find_vf(f)->address), ==, 0);
+        f->manager.uses.uses[0].by = strdup("qemu (1234) has /dev/vfio/7 open");
+        g_assert_cmpint(sd_bus_message_append(m, "suta{sv}", "08:00.0", 4, (uint64_t)0, 0), >=, 0);
+        g_assert_null(fixture_call(f, m, &error));
+        g_assert_cmpstr(error.name, ==, "org.vfiod1.Error.Refused");
+        g_assert_nonnull(strstr(error.message, "refused: vfs-in-use: "));
+        g_assert_nonnull(strstr(error.message, "qemu (1234)"));
+        g_assert_cmpuint(f->manager.n_submitted, ==, 0);
+        g_assert_cmpstr(fixture_try(f, f->nobody, "SetVirtualFunctions", "suta{sv}", "08:00.0", 4,
+                                    VFIOD_FLAG_NO_WAIT, 1, "accept", "as", 1, "vfs-in-use"),
+                        ==, "");
+        g_assert_cmpuint(f->manager.n_submitted, ==, 1);
+}
+
+static void test_job_about_a_pf_explains_its_vfs(Fixture *f, gconstpointer data)
+{
+        sd_bus_message *m = fixture_new_call(f->nobody, VFIOD_PATH, VFIOD_MANAGER_INTERFACE,
+                                             "SetVirtualFunctions");
+        g_autoptr(GPtrArray) results = NULL;
+        Answer a;
+
+        f->mode = MOCK_ALLOW;
+        fixture_add_pf(f);
+        g_assert_cmpint(sd_bus_message_append(m, "suta{sv}", "08:00.0", 2, (uint64_t)0, 0), >=, 0);
+        fixture_send(f->nobody, m, &a);
+        sd_bus_message_unref(m);
+        fixture_settle(f);
+        manager_end_job(f->manager.jobs, JOB_DONE, REASON_NONE, NULL);
+        fixture_wait(f, &a);
+        g_assert_cmpint(sd_bus_message_skip(a.message, "o"), >, 0);
+        results = read_dicts(a.message);
+        g_assert_cmpuint(results->len, ==, 3);
+        g_assert_cmpstr(value(results, 2, "Device"), ==, "s '0000:08:10.1'");
+        answer_done(&a);
+}
+
 /* Late answers --------------------------------------------------------------------------------- */
 
 static void begin_bind(Fixture *f, Answer *a)
@@ -758,6 +929,50 @@ static void test_devices_come_and_go(Fixture *f, gconstpointer data)
         g_ptr_array_unref(seen);
 }
 
+static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        GPtrArray *removed = userdata;
+        const char *path, *name;
+
+        g_assert_cmpint(sd_bus_message_read(m, "o", &path), >, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(m, 'a', "s"), >, 0);
+        while (sd_bus_message_read(m, "s", &name) > 0)
+                g_ptr_array_add(removed, g_strdup_printf("%s %s", path, name));
+        return 0;
+}
+
+static void test_changes_of_vfs_are_signalled(Fixture *f, gconstpointer data)
+{
+        g_autoptr(GPtrArray) removed = g_ptr_array_new_with_free_func(g_free);
+        Step none = { .kind = STEP_SET_NUMVFS, .argument = (char *)"0" };
+        GPtrArray *seen;
+
+        fixture_add_pf(f);
+        fixture_settle(f);
+        seen = watch(f);
+        g_assert_cmpint(sd_bus_add_match(f->nobody, NULL,
+                                         "type='signal',member='InterfacesRemoved'", on_removed,
+                                         removed),
+                        >=, 0);
+        vf_settings_put(&find_vf(f)->settings, VF_VLAN, 100);
+        manager_refresh(&f->manager);
+        fixture_settle(f);
+        g_assert_cmpuint(seen->len, ==, 1);
+        g_assert_true(g_str_has_prefix(g_ptr_array_index(seen, 0),
+                                       "PropertiesChanged " VF_PATH " PhysicalFunction "));
+        none.address = find_vf(f)->address;
+        none.address.device = none.address.function = 0;
+        g_assert_cmpint(host_step(&f->manager.host, &none), ==, 0);
+        manager_refresh(&f->manager);
+        fixture_settle(f);
+        g_assert_true(was_seen(removed, VF_PATH " " VFIOD_VF_INTERFACE));
+        g_assert_true(was_seen(removed, VF_PATH " " VFIOD_DEVICE_INTERFACE));
+        g_assert_false(was_seen(removed, VF_PATH " " VFIOD_PF_INTERFACE));
+        g_assert_true(was_seen(seen, "PropertiesChanged " PF_PATH " TotalVFs NumVFs "
+                                     "DriversAutoprobe DeclaredVFs VirtualFunctions"));
+        g_ptr_array_unref(seen);
+}
+
 static void test_jobs_are_signalled(Fixture *f, gconstpointer data)
 {
         GPtrArray *seen = watch(f);
@@ -892,6 +1107,12 @@ int main(int argc, char *argv[])
         TEST("too-many-devices-in-a-call", test_too_many_devices_in_a_call);
         TEST("filters-narrow-the-list", test_filters_narrow_the_list);
         TEST("plan-and-explain", test_plan_and_explain);
+        TEST("pfs-and-vfs-show-what-they-are", test_pfs_and_vfs_show_what_they_are);
+        TEST("vfs-are-named-by-their-pf", test_vfs_are_named_by_their_pf);
+        TEST("numbers-of-vfs-are-checked", test_numbers_of_vfs_are_checked);
+        TEST("dry-run-shows-the-way-through-zero", test_dry_run_shows_the_way_through_zero);
+        TEST("vfs-in-use-are-not-removed", test_vfs_in_use_are_not_removed);
+        TEST("job-about-a-pf-explains-its-vfs", test_job_about_a_pf_explains_its_vfs);
         TEST("done-job-answers-with-explanations", test_done_job_answers_with_explanations);
         TEST("failed-job-answers-with-its-reason", test_failed_job_answers_with_its_reason);
         TEST("hung-job-answers-with-a-timeout", test_hung_job_answers_with_a_timeout);
@@ -903,6 +1124,7 @@ int main(int argc, char *argv[])
         TEST("dry-run-shows-steps-and-refusals", test_dry_run_shows_steps_and_refusals);
         TEST("changes-are-signalled-once", test_changes_are_signalled_once);
         TEST("devices-come-and-go", test_devices_come_and_go);
+        TEST("changes-of-vfs-are-signalled", test_changes_of_vfs_are_signalled);
         TEST("jobs-are-signalled", test_jobs_are_signalled);
         TEST("a-flood-is-limited", test_a_flood_is_limited);
         g_test_add_func("/bus/limiter-earns-credit-by-time", test_limiter_earns_credit_by_time);

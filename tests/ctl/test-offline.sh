@@ -109,6 +109,7 @@ make_host() {
         ln -s ../0000:05:00.0 "$root/sys/devices/pci0000:00/0000:05:10.0/physfn"
         echo 7 >"$pf/sriov_totalvfs"
         echo 1 >"$pf/sriov_numvfs"
+        echo 1 >"$pf/sriov_drivers_autoprobe"
         device 0000:06:00.0 10de 2684 030000 16 vfio-pci
         echo 1 >"$root/sys/devices/pci0000:00/0000:06:00.0/boot_vga"
         touch "$root/dev/vfio/16"
@@ -126,11 +127,14 @@ test_list() {
         has list "$out" '^ADDRESS +ID +CLASS +DRIVER +GROUP +STATE +REASON +RULE' \
                 '^0000:04:00.0 +8086:100e +020000 +e1000 +13 +unmanaged +- +-' \
                 '^0000:04:01.0 +1234:11e8 +00ff00 +- +13 +unmanaged'
-        [ "$(printf '%s\n' "$out" | tail -n +2 | cut -c1-12)" = "$(ls "$root/sys/bus/pci/devices")" ] ||
-                fail 'list: not all devices by address' "$out"
+        [ "$(printf '%s\n' "$out" | grep -oE '^[^0-9A-Z]*[0-9:.]{12}' | sed 's/^└─0000:05:10/0000:05:10/')" = \
+                "$(ls "$root/sys/bus/pci/devices")" ] ||
+                fail 'list: not all devices by address, the VF below its PF' "$out"
         hasnt 'list with --root= speaks of no daemon' "$err" .
         run 0 --root="$root" --no-legend
         hasnt 'no legend' "$out" ADDRESS
+        out=$(LC_ALL=C "$vfioctl" --root="$root" list)
+        has 'list in plain ASCII' "$out" '^`-0000:05:10.0 +8086:10ca'
         run 0 --root="$root" list '04:*' enp5s0 05:00.0/vf0
         [ "$(printf '%s\n' "$out" | tail -n +2 | wc -l)" = 5 ] || fail 'list of words' "$out"
         run 0 --root="$root" list --json=short
@@ -148,10 +152,30 @@ test_list() {
         [ -z "$out" ] || fail 'output in spite of an error' "$out"
 }
 
+# addresses WORD...: which devices the words name
+addresses() {
+        run 0 --root="$root" list --json=short "$@"
+        printf '%s' "$out" | python3 -c 'import json, sys; print(*[d["address"] for d in json.load(sys.stdin)])'
+}
+
+test_vf_names() {
+        for name in 0000:05:00.0/vf0 05:00.0/vf0 enp5s0/vf0 group:14/vf0 'enp5s0/vf*' '05:*/vf[0-3]'; do
+                [ "$(addresses "$name")" = 0000:05:10.0 ] || fail "'$name' is not the VF"
+        done
+        run 0 --root="$root" list 05:00.0/vf0
+        has 'a VF without its PF' "$out" '^0000:05:10.0 '
+        run 5 --root="$root" show enp5s0/vf9
+        has 'no such VF' "$err" '^vfioctl: 0000:05:00.0 has no VF 9: it has 1 \(0 to 0\)$'
+        run 5 --root="$root" list 04:00.0/vf0
+        has 'VF of no PF' "$err" '^vfioctl: 0000:04:00.0: sriov-unsupported: .* \(.*\)$'
+        run 5 --root="$root" list eth9/vf0
+        has 'VF of nothing' "$err" "^vfioctl: no such device: 'eth9/vf0'$"
+}
+
 test_groups() {
         run 0 --root="$root" groups
         has groups "$out" '^GROUP' '^13' '[├|]-?─?0000:04:00.0 +8086:100e +020000 +e1000 +unmanaged' \
-                '^16 .*/dev/vfio/16$'
+                '^16 .*/dev/vfio/16$' '^14' '^└─0000:05:00.0' '^  └─15' '^    └─0000:05:10.0'
         run 0 --root="$root" groups --json=short
         json '[g["number"] for g in j] == [13, 14, 15, 16]'
         json 'j[0]["members"] == ["0000:04:00.0", "0000:04:01.0", "0000:04:02.0"]'
@@ -163,6 +187,12 @@ test_show() {
         has show "$out" '^ *Address: 0000:04:00.0$' '^ *Driver: e1000$' '^ *NUMA node: 0$' \
                 '^ *Network interfaces: enp4s0$' '^ *MAC address: 52:54:00:12:34:56$' \
                 '^ *Driver override: -$'
+        hasnt 'show of no PF' "$out" unction:
+        run 0 --root="$root" show 05:00.0
+        has 'show PF' "$out" '^Physical function:$' '^ *Total VFs: 7$' '^ *Num VFs: 1$' \
+                '^ *Drivers autoprobe: yes$' '^ *Declared VFs: -$' '^ *Virtual functions: 0000:05:10.0$'
+        run 0 --root="$root" show --json=short enp5s0/vf0
+        json 'j["pf"] == "0000:05:00.0" and j["vf"] == 0 and "virtual_function" not in j'
         echo vfio-pci >"$root/sys/devices/pci0000:00/0000:06:00.0/driver_override"
         run 0 --root="$root" show 06:00.0 --json=short
         json 'j["address"] == "0000:06:00.0" and j["driver_override"] == "vfio-pci" and j["boot_vga"]'
@@ -170,6 +200,44 @@ test_show() {
         json 'len(j) == 4'
         run 5 --root="$root" show eth99
         run 2 --root="$root" show
+}
+
+test_plan_sriov() {
+        local driver=$root/sys/devices/pci0000:00/0000:05:00.0/driver
+        declare_file 50-nic.conf '[Match]' 'Address=05:00.0' '[SR-IOV]' 'VirtualFunctions=3' \
+                '[VirtualFunction]' 'Driver=vfio' 'VLAN=100'
+        run 8 --root="$root" plan --check
+        has 'plan of a PF' "$out" '^0000:05:00.0 and its VFs:$' '^ +[12]\. 0000:05:00.0: .*0' '^ +[45]\. 0000:05:00.0: .*3'
+        run 0 --root="$root" plan -j
+        json '[(s["kind"], s["argument"]) for s in j] == [("set-autoprobe", "0"), ("set-numvfs", "0"),
+                ("wait-vfs", "0"), ("set-numvfs", "3"), ("wait-vfs", "3")]'
+        run 0 --root="$root" show 05:00.0 -j
+        json 'j["physical_function"]["declared_vfs"] == 3 and j["state"] == "pending"'
+        run 0 --root="$root" explain enp5s0 enp5s0/vf0
+        has 'explain of PF and VF' "$out" '^0000:05:00.0: pending: ' '^0000:05:10.0: pending: '
+
+        device 0000:05:10.0 8086 10ca 020000 15 vfio-pci
+        mkdir -p "$root/proc/4711/fd"
+        echo qemu >"$root/proc/4711/comm"
+        ln -s /dev/vfio/15 "$root/proc/4711/fd/9"
+        run 8 --root="$root" plan --check
+        has 'a VF in use' "$out" ' 0000:05:00.0: refused: vfs-in-use: .*0000:05:10.0.*qemu.*4711'
+        hasnt 'nothing else is done' "$out" '^ +[0-9]+\. 0000:05'
+        rm -r "$root/proc/4711" "$root/sys/devices/pci0000:00/0000:05:10.0/driver"
+
+        mv "$driver" "$dir/driver"
+        run 8 --root="$root" plan --check
+        has 'a PF without its driver' "$out" ' 0000:05:00.0: waits: sriov-driver-missing: .* \(.*\)$'
+        hasnt 'what waits' "$out" refused
+        mv "$dir/driver" "$driver"
+        declare_file 50-nic.conf '[Match]' 'Address=05:00.0' '[SR-IOV]' 'VirtualFunctions=8'
+        run 8 --root="$root" plan --check
+        has 'too many' "$out" ' 0000:05:00.0: refused: sriov-too-many: '
+        declare_file 50-nic.conf '[Match]' 'Address=05:00.0' '[SR-IOV]' 'VirtualFunctions=1' \
+                '[VirtualFunction]' 'VLAN=100'
+        run 0 --root="$root" plan --check
+        has 'settings of VFs offline' "$err" '^vfioctl: settings of VFs .*not planned for$'
+        rm "$root/etc/vfiod/devices.d/50-nic.conf"
 }
 
 test_plan() {
@@ -223,6 +291,10 @@ test_check() {
         run 1 --root="$root" doctor
         has doctor "$out" '^fail configuration:'
         rm "$root"/etc/vfiod/devices.d/*
+        for file in "$top"/docs/examples/*.conf; do
+                run 0 check "$file"
+                [ -z "$out" ] || fail "$file has warnings" "$out"
+        done
 }
 
 test_doctor() {
@@ -271,6 +343,11 @@ test_usage() {
         run 2 --bogus
         run 2 --dry-run reload
         run 2 --root="$root" bind 04:00.0
+        run 2 sriov 05:00.0
+        run 2 sriov 05:00.0 0x2
+        has 'no number of VFs' "$err" "'0x2' is no number of VFs"
+        run 2 --driver=vfio sriov 05:00.0 2
+        run 6 --address=unix:path="$dir/none" sriov 05:00.0 max
         run 2 cancel one two
         run 1 --root="$dir/nowhere" list
         run 6 --address=unix:path="$dir/none" wait
@@ -289,7 +366,7 @@ test_documents() {
         run 0 --help
         verbs=$(printf '%s\n' "$out" | sed -n '/^Verbs:/,/^Options:/s/^  \([a-z]\+\) .*/\1/p' | sort)
         options=$(printf '%s\n' "$out" | grep -oE -- '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+' | sort)
-        [ "$(printf '%s\n' "$verbs" | wc -l)" = 15 ] || fail 'verbs in --help' "$verbs"
+        [ "$(printf '%s\n' "$verbs" | wc -l)" = 16 ] || fail 'verbs in --help' "$verbs"
 
         # shellcheck disable=SC1091
         . "$top/contrib/bash-completion/vfioctl"
@@ -319,8 +396,10 @@ complete_words() {
 
 make_host
 test_list
+test_vf_names
 test_groups
 test_show
+test_plan_sriov
 test_plan
 test_refused
 test_check

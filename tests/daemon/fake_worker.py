@@ -7,25 +7,35 @@ made-up sysfs. harness.py tells it by files in ROOT/faults, named VERB-ADDRESS, 
     die        the worker ends before the write
     die-after  the worker ends when the write is done, before it answers
     NUMBER     the kernel answers with this errno
+
+PFs have VFs at 0000:01:DEVICE.INDEX, with the settings that were made in the file "settings".
 """
 
 import errno
 import os
+import shutil
 import socket
 import struct
 import sys
 import time
 
 WORKER_FD = 3
-VERBS = ("load", "set", "clear", "unbind", "bind", "probe", "node", "inspect")  # as in exec/protocol.h
-REQUEST = struct.Struct("=IIQIBBBxiIII256s")
-REPLY = struct.Struct("=IiQB7xQ256s")
+# As in exec/protocol.h. Of settings a mask comes first, and then a number for each.
+VERBS = ("load", "set", "clear", "unbind", "bind", "probe", "node", "inspect", "autoprobe", "numvfs", "wait",
+         "setting", "report")
+N_SETTINGS = 8
+SETTINGS = f"I4x{N_SETTINGS}Q"
+VFS_MAX = 16
+REQUEST = struct.Struct(f"=IIQIBBBxiIIII4x{SETTINGS}256s")
+REPLY = struct.Struct(f"=IiQB7xQIII4x{SETTINGS * VFS_MAX}256s")
 NAP_SEC = 0.01
 
 
 class Kernel:
     def __init__(self, root):
         self.root = root
+        self.settings = [0] * (1 + N_SETTINGS)  # of the request
+        self.first = 0
 
     def device(self, address, name):
         return f"{self.root}/sys/bus/pci/devices/{address}/{name}"
@@ -90,6 +100,80 @@ class Kernel:
     def do_inspect(self, address, _):
         return 0, self.override(address)
 
+    def do_autoprobe(self, address, value):
+        with open(self.device(address, "sriov_drivers_autoprobe"), "w") as f:
+            f.write(f"{value}\n")
+        return 0, ""
+
+    def vfs(self, pf):
+        links = [name for name in os.listdir(self.device(pf, ".")) if name.startswith("virtfn")]
+        links.sort(key=lambda name: int(name.removeprefix("virtfn")))
+        return [os.path.basename(os.readlink(self.device(pf, name))) for name in links]
+
+    def make_vf(self, pf, index):
+        address = f"0000:01:{pf[8:10]}.{index:x}"
+        path, group = f"{self.root}/sys/devices/pci0000:00/{address}", 100 + index
+        members = f"{self.root}/sys/kernel/iommu_groups/{group}/devices"
+        os.mkdir(path)
+        os.makedirs(members, exist_ok=True)
+        for name, text in {"modalias": "pci:v00008086d000010CAsv00008086sd00000000bc02sc00i00",
+                           "numa_node": "-1", "driver_override": "(null)", "native": "igbvf",
+                           "settings": " ".join("0" * N_SETTINGS)}.items():
+            with open(f"{path}/{name}", "w") as f:
+                f.write(f"{text}\n")
+        os.symlink(f"../../../kernel/iommu_groups/{group}", f"{path}/iommu_group")
+        os.symlink(f"../{pf}", f"{path}/physfn")
+        os.symlink(f"../../../../devices/pci0000:00/{address}", f"{members}/{address}")
+        os.symlink(f"../../../devices/pci0000:00/{address}", f"{self.root}/sys/bus/pci/devices/{address}")
+        os.symlink(f"../{address}", self.device(pf, f"virtfn{index}"))
+        if self.read(self.device(pf, "sriov_drivers_autoprobe")) == "1":
+            self.attach(address, "igbvf")
+
+    def remove_vf(self, pf, index, address):
+        path, group = f"{self.root}/sys/devices/pci0000:00/{address}", 100 + index
+        os.unlink(self.device(pf, f"virtfn{index}"))
+        os.unlink(f"{self.root}/sys/bus/pci/devices/{address}")
+        os.unlink(f"{self.root}/sys/kernel/iommu_groups/{group}/devices/{address}")
+        shutil.rmtree(path)
+
+    def do_numvfs(self, pf, text):
+        now, wanted = self.vfs(pf), int(text)
+        if len(now) == wanted:
+            return 0, ""
+        if wanted > int(self.read(self.device(pf, "sriov_totalvfs"))):
+            return errno.ERANGE, ""
+        if self.driver(pf) in ("", "vfio-pci"):
+            return errno.ENOENT, ""
+        if now and wanted:
+            return errno.EBUSY, ""
+        for index, address in enumerate(now):
+            self.remove_vf(pf, index, address)
+        for index in range(wanted):
+            self.make_vf(pf, index)
+        return 0, ""
+
+    def do_wait(self, pf, text):
+        return (0 if len(self.vfs(pf)) == int(text) else errno.ENOSPC), ""
+
+    def vf_settings(self, vf):
+        return [int(word) for word in self.read(self.device(vf, "settings")).split()]
+
+    def do_setting(self, vf, text):
+        mask, *values = self.settings
+        mixed = [new if mask >> i & 1 else old for i, (new, old) in enumerate(zip(values, self.vf_settings(vf)))]
+        path = self.device(vf, "settings")
+        with open(f"{path}.new", "w") as f:
+            f.write(" ".join(str(value) for value in mixed) + "\n")
+        os.replace(f"{path}.new", path)
+        return 0, ""
+
+    def do_report(self, pf, _):
+        return 0, ""
+
+    def reports(self, pf):
+        """The settings of some VFs, as they stand in a reply."""
+        return [[(1 << N_SETTINGS) - 1, *self.vf_settings(vf)] for vf in self.vfs(pf)[self.first:][:VFS_MAX]]
+
     def fault(self, verb, address):
         """What is to go wrong with this request. Returns once a hanging write is to return."""
         path = f"{self.root}/faults/{verb}-{address}"
@@ -108,7 +192,7 @@ class Kernel:
         if fault == "die":
             os._exit(1)
         if fault.isdigit():
-            return int(fault), ""
+            return int(fault), f"the PF rejected {argument}" if verb == "setting" else ""
         if not os.path.isdir(self.device(address, ".")):
             return errno.ENODEV, ""
         answer = getattr(self, f"do_{verb}")(address, argument)
@@ -121,12 +205,18 @@ def main():
     kernel = Kernel(sys.argv[2])  # vfiod-worker --root DIRECTORY
     daemon = socket.socket(fileno=WORKER_FD)
     while data := daemon.recv(4096):
-        version, verb, number, domain, bus, device, function, _, _, _, _, text = REQUEST.unpack(data)
+        version, verb, number, domain, bus, device, function, _, _, _, _, first, *settings, text = REQUEST.unpack(data)
         address = f"{domain:04x}:{bus:02x}:{device:02x}.{function:x}"
+        kernel.first, kernel.settings = first, settings
         error, answer = kernel.serve(VERBS[verb], address, text.split(b"\0")[0].decode())
         serial = kernel.read(kernel.device(address, "serial"))
+        there = os.path.isdir(kernel.device(address, "."))
+        reports = kernel.reports(address) if VERBS[verb] == "report" and error == 0 else []
+        flat = [value for report in reports for value in report]
+        flat += [0] * (VFS_MAX * (1 + N_SETTINGS) - len(flat))
         try:
-            daemon.send(REPLY.pack(version, error, number, bool(serial), int(serial or "0", 16), answer.encode()))
+            daemon.send(REPLY.pack(version, error, number, bool(serial), int(serial or "0", 16),
+                                   len(kernel.vfs(address)) if there else 0, 1, len(reports), *flat, answer.encode()))
         except BrokenPipeError:
             break
 

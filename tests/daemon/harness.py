@@ -21,7 +21,7 @@ WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_worker.p
 DEADLINE_SEC = 20
 NAP_SEC = 0.02
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|: runtime error: ")
-WRITES = {"load", "set", "clear", "unbind", "bind", "probe", "node"}
+WRITES = {"load", "set", "clear", "unbind", "bind", "probe", "node", "autoprobe", "numvfs", "setting"}
 
 BUS = """<busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow user="*"/><allow own="*"/>
@@ -36,6 +36,7 @@ class Host:
         self.directory = tempfile.TemporaryDirectory(prefix="vfiod-")
         self.root = pathlib.Path(self.directory.name)
         self.daemon = None
+        self.namespace = []  # a program that starts the daemon in one
         self.notifications = []
         for name in ("sys/bus/pci/devices", "sys/bus/pci/drivers/e1000", "sys/bus/pci/drivers/vfio-pci",
                      "sys/class/iommu/dmar0", "var/lib/vfiod", "run/vfiod", "etc/vfiod/devices.d", "faults"):
@@ -80,6 +81,34 @@ class Host:
             (path / "serial").write_text(serial)
         (self.root / "sys/bus/pci/devices" / address).symlink_to(f"../../../devices/pci0000:00/{address}")
 
+    def add_pf(self, address, group, total=7):
+        for driver in ("igb", "igbvf"):
+            (self.root / "sys/bus/pci/drivers" / driver).mkdir(exist_ok=True)
+        self.add_device(address, group, driver="igb")
+        path = self.root / "sys/devices/pci0000:00" / address
+        (path / "sriov_totalvfs").write_text(f"{total}\n")
+        (path / "sriov_drivers_autoprobe").write_text("1\n")
+
+    def autoprobe(self, pf):
+        return (self.root / "sys/bus/pci/devices" / pf / "sriov_drivers_autoprobe").read_text().strip()
+
+    def vfs(self, pf):
+        """The addresses of its VFs, by their indices."""
+        links = sorted((self.root / "sys/bus/pci/devices" / pf).glob("virtfn*"))
+        return [os.path.basename(os.readlink(link)) for link in links]
+
+    def settings(self, vf):
+        return [int(word) for word in (self.root / "sys/bus/pci/devices" / vf / "settings").read_text().split()]
+
+    def open_node(self, group, pid=1234, name="qemu"):
+        """A program opens the VFIO node of that group."""
+        self.write(f"proc/{pid}/comm", f"{name}\n")
+        (self.root / f"proc/{pid}/fd").mkdir()
+        (self.root / f"proc/{pid}/fd/3").symlink_to(f"/dev/vfio/{group}")
+
+    def close_node(self, pid=1234):
+        (self.root / f"proc/{pid}/fd/3").unlink()
+
     def unplug(self, address):
         path = self.root / "sys/devices/pci0000:00" / address
         (self.root / "sys/bus/pci/devices" / address).unlink()
@@ -88,6 +117,10 @@ class Host:
         for file in path.iterdir():
             file.unlink()
         path.rmdir()
+
+    def declare_vfs(self, pf, text):
+        """`text` is what follows [SR-IOV]."""
+        self.write("etc/vfiod/devices.d/10-test.conf", f"[Match]\nAddress={pf}\n\n[SR-IOV]\n{text}\n")
 
     def declare(self, match, device="Driver=vfio"):
         self.write("etc/vfiod/devices.d/10-test.conf", f"[Match]\n{match}\n\n[Device]\n{device}\n")
@@ -133,7 +166,7 @@ class Host:
         self.bus.stdout.close()
 
     def spawn_daemon(self, errors):
-        return subprocess.Popen([VFIOD, f"--root={self.root}", f"--worker={WORKER}"], env=self.environment,
+        return subprocess.Popen([*self.namespace, VFIOD, f"--root={self.root}", f"--worker={WORKER}"], env=self.environment,
                                 stdin=subprocess.DEVNULL, stderr=errors)
 
     def start(self, settled=True):

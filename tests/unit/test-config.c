@@ -2,87 +2,7 @@
 
 /* What the text of one file means, and where its faults are said to be. */
 
-#include "config-root.h"
-#include "config/load.h"
-
-#define DEVICE "[Device]\n"
-#define MATCH "[Match]\nAddress=41:00.0\n"
-
-static TestRoot test_root;
-
-static Config *new_config(void)
-{
-        Config *c = config_new();
-
-        g_assert_nonnull(c);
-        return c;
-}
-
-static Rule *parse_size(Config *c, const char *text, size_t size)
-{
-        Rule *rule = NULL;
-
-        g_assert_cmpint(
-                config_parse_rule(c, test_root.fd, "10-x.conf", "/10-x.conf", text, size, &rule),
-                ==, 0);
-        return rule;
-}
-
-static Rule *parse(Config *c, const char *text)
-{
-        return parse_size(c, text, strlen(text));
-}
-
-/* The rule of a text in which nothing is wrong. */
-static Rule *parse_good(const char *text)
-{
-        _cleanup_(config_freep) Config *c = new_config();
-        Rule *rule = parse(c, text);
-
-        for (size_t i = 0; i < c->n_diagnostics; i++)
-                g_test_message("%u:%u: %s", c->diagnostics[i].line, c->diagnostics[i].column,
-                               c->diagnostics[i].message);
-        g_assert_cmpuint(c->n_diagnostics, ==, 0);
-        g_assert_nonnull(rule);
-        return rule;
-}
-
-/* A text, and the one diagnostic that it gives. */
-typedef struct Fault {
-        const char *text;
-        unsigned line, column;
-        const char *part; /* of the message */
-} Fault;
-
-static void assert_diagnostic(const Config *c, size_t i, bool error, const Fault *expected)
-{
-        const Diagnostic *d;
-
-        g_assert_cmpuint(i, <, c->n_diagnostics);
-        d = &c->diagnostics[i];
-        if (!strstr(d->message, expected->part))
-                g_error("'%s' is not in '%s'", expected->part, d->message);
-        g_assert_cmpuint(d->line, ==, expected->line);
-        g_assert_cmpuint(d->column, ==, expected->column);
-        g_assert_cmpint(d->error, ==, error);
-}
-
-static void assert_bad(const char *text, unsigned line, unsigned column, const char *part)
-{
-        _cleanup_(config_freep) Config *c = new_config();
-        const Fault fault = { text, line, column, part };
-
-        g_assert_null(parse(c, text));
-        g_assert_cmpuint(c->n_diagnostics, ==, 1);
-        g_assert_cmpstr(c->diagnostics[0].path, ==, "/10-x.conf");
-        assert_diagnostic(c, 0, true, &fault);
-}
-
-static void assert_all_bad(const Fault *faults, size_t n)
-{
-        for (size_t i = 0; i < n; i++)
-                assert_bad(faults[i].text, faults[i].line, faults[i].column, faults[i].part);
-}
+#include "config-text.h"
 
 static void test_everything_that_a_device_file_can_say(void)
 {
@@ -265,7 +185,7 @@ static void test_broken_lines_are_errors_with_their_place(void)
                 { "\nAddress=41:00.0\nId=1:2\n" MATCH DEVICE, 2, 1, "before the first section" },
                 { MATCH "  Slot\n" DEVICE, 3, 3, "no section, no comment and no 'KEY=VALUE'" },
                 { MATCH "=3\n" DEVICE, 3, 1, "no section, no comment and no 'KEY=VALUE'" },
-                { MATCH "[SR-IOV]\nVirtualFunctions=7\n" DEVICE, 3, 1, "unknown section [SR-IOV]" },
+                { MATCH "[SRIOV]\nVirtualFunctions=7\n" DEVICE, 3, 1, "unknown section [SRIOV]" },
         };
 
         assert_all_bad(faults, ELEMENTSOF(faults));
@@ -335,7 +255,7 @@ static void test_a_file_must_say_which_devices_and_what(void)
                 { DEVICE "Driver=vfio\n", 0, 0, "has no [Match] key" },
                 { DEVICE "[Match]\nExpect=1\n", 0, 0, "has no [Match] key" },
                 { MATCH "Address=\n" DEVICE, 0, 0, "has no [Match] key" },
-                { MATCH, 0, 0, "has no section [Device]" },
+                { MATCH, 0, 0, "has no section [Device] or [SR-IOV]" },
                 { "# Address=41:00.0\n", 0, 0, "has no [Match] key" },
         };
 
@@ -431,8 +351,10 @@ static void test_any_damage_to_a_good_file_is_survived(void)
 {
         static const char good[] =
                 "# x\r\n[Match]\nAddress=41:* !0000:42:00.0\nId=10de:2684 # g\nSlot=[1-3]\n"
-                "VirtualFunction=0-3,6\nSerialNumber=001b21ffff000001\nExpect=1\n"
-                "[Device]\nDriver=vfio\nAccept=swap,no-reset\n[Access]\nOwner=qemu\nMode=0660\n";
+                "VirtualFunction=0-3,6\nSerialNumber=00-1b-21-ff-ff-00-00-01\nExpect=1\n"
+                "[Device]\nDriver=host\nAccept=swap,no-reset\n[Access]\nOwner=qemu\nMode=0660\n"
+                "[SR-IOV]\nVirtualFunctions=7\n[VirtualFunction]\nDriver=vfio\nTrust=yes\n"
+                "MACAddress=02:00:00:00:10:00\n[VirtualFunction]\nIndex=0-3,6 5\nVLAN=100\n";
         static const unsigned char flips[] = { 0x01, 0x20, 0x80, 0xff };
         char text[sizeof(good)];
 

@@ -205,6 +205,48 @@ static void test_given_back_to_the_former_driver(void)
         assert_choice(&h->choices[1], "mlx5_core", NIC_ALIAS);
 }
 
+/* Not the alias of all network cards, and not that of VFIO. */
+static void test_host_driver_by_alias(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        aliases(h, "alias pci:v*d*sv*sd*bc02sc*i* catch_all\n"
+                   "alias pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_core\n"
+                   "alias pci:v000015B3d0000101Esv*sd*bc*sc*i* second\n"
+                   "alias vfio_pci:v000015B3d0000101Esv000015B3sd*bc*sc*i* mlx5_vfio_pci\n");
+        h->targets[0].kind = h->targets[1].kind = TARGET_HOST;
+        assert_choice(resolve(h, 1), "mlx5_core", NIC_ALIAS);
+        assert_choice(&h->choices[0], NULL, NULL); /* no alias tells */
+        fake_driver(h->tree, NIC, "vfio-pci");
+        assert_choice(resolve(h, 1), "mlx5_core", NIC_ALIAS);
+        fake_driver(h->tree, NIC, "catch_all");
+        assert_choice(resolve(h, 1), NULL, NULL);
+}
+
+static void test_loaded_host_module_tells_its_driver(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        aliases(h, "alias pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_core\n");
+        fake_link(h->tree, "sys/module/mlx5_core/drivers/pci:mlx5",
+                  "../../../bus/pci/drivers/mlx5");
+        h->targets[1].kind = TARGET_HOST;
+        assert_choice(resolve(h, 1), "mlx5", NULL);
+}
+
+/* Two of a kind: the one that had a driver gets that one, the other what its alias tells. */
+static void test_former_driver_goes_before_alias(void)
+{
+        g_autoptr(Host) h = host_new();
+
+        fake_device(h->tree, "pci0000:00", GPU, NIC_ALIAS "\n");
+        aliases(h, "alias pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_core\n");
+        remember(h, NIC, 0x15b3, 0x101e, "other");
+        h->targets[0].kind = h->targets[1].kind = TARGET_HOST;
+        assert_choice(resolve(h, 0), "mlx5_core", NIC_ALIAS);
+        assert_choice(&h->choices[1], "other", NIC_ALIAS);
+}
+
 static void test_another_card_is_not_given_back(void)
 {
         g_autoptr(Host) h = host_new();
@@ -239,6 +281,9 @@ int main(int argc, char *argv[])
         TEST(device_on_vfio_needs_nothing);
         TEST(driver_by_name);
         TEST(given_back_to_the_former_driver);
+        TEST(host_driver_by_alias);
+        TEST(loaded_host_module_tells_its_driver);
+        TEST(former_driver_goes_before_alias);
         TEST(another_card_is_not_given_back);
         TEST(held_device_needs_nothing);
         return g_test_run();

@@ -7,109 +7,6 @@
 #include "model/match.h"
 #include "model/status.h"
 
-typedef struct World {
-        Host host;
-        Config *config;
-        RequestTable requests;
-        OriginTable origins;
-        Inventory *inv;
-        Desired *desired;
-        DriverChoice *choices;
-        Plan *plan;
-        StatusTable *status;
-} World;
-
-static void world_forget(World *w)
-{
-        status_table_free(w->status);
-        plan_free(w->plan);
-        if (w->inv)
-                driver_choices_free(w->choices, w->inv->n_devices);
-        desired_free(w->desired);
-        inventory_free(w->inv);
-        w->status = NULL;
-        w->plan = NULL;
-        w->choices = NULL;
-        w->desired = NULL;
-        w->inv = NULL;
-}
-
-static void world_done(World *w)
-{
-        world_forget(w);
-        config_free(w->config);
-        request_table_done(&w->requests);
-        origin_table_done(&w->origins);
-}
-
-static void world_plan(World *w)
-{
-        world_forget(w);
-        w->inv = host_inventory(&w->host);
-        g_assert_cmpint(desired_compute(w->config, &w->requests, &w->origins, w->inv, &w->desired),
-                        ==, 0);
-        w->choices = host_choices(w->inv, w->desired, &w->origins);
-        g_assert_cmpint(plan_compute(w->inv, w->desired, w->choices, &w->origins, &w->plan), ==, 0);
-        g_assert_cmpint(status_compute(w->inv, w->desired, w->plan, false, NULL, NULL, &w->status),
-                        ==, 0);
-}
-
-/* All units, as the daemon would carry them out when nothing goes wrong. */
-static void world_run(World *w)
-{
-        for (size_t i = 0; i < w->plan->n_units; i++) {
-                const Unit *u = &w->plan->units[i];
-
-                host_record(&w->host, u, &w->origins);
-                for (size_t k = 0; k < u->n_steps; k++)
-                        g_assert_cmpint(host_step(&w->host, &u->steps[k]), ==, 0);
-                for (size_t k = 0; k < u->n_back; k++)
-                        origin_table_remove(&w->origins, &u->back[k]);
-        }
-}
-
-/* The group behind a PCIe-PCI bridge, a two-function NIC, an NVMe drive and the host bridge. */
-static void world_init(World *w)
-{
-        *w = (World){ .config = config_new() };
-        w->host.iommu = true;
-        host_add(&w->host, "0000:00:00.0", "8086:29c0", 0x060000, 0, NULL);
-        host_add(&w->host, "0000:04:00.0", "1b36:000e", 0x060400, 13, NULL);
-        host_add(&w->host, "0000:05:01.0", "8086:100e", 0x020000, 13, "e1000");
-        host_add(&w->host, "0000:05:02.0", "1234:11e8", 0x00ff00, 13, NULL);
-        host_add(&w->host, "0000:05:03.0", "1b36:0005", 0x00ff00, 13, NULL);
-        host_add(&w->host, "0000:06:00.0", "8086:10d3", 0x020000, 14, "e1000e");
-        host_add(&w->host, "0000:06:00.1", "8086:10d3", 0x020000, 14, "e1000e");
-        host_add(&w->host, "0000:07:00.0", "1b36:0010", 0x010802, 15, "nvme");
-}
-
-static void world_rule(World *w, MatchKey key, const char *pattern, TargetKind target)
-{
-        char *name = g_strdup_printf("%02zu-rule.conf", w->config->n_rules);
-
-        g_assert_cmpint(config_add_rule(w->config, make_rule(name, key, pattern, target)), ==, 0);
-        g_free(name);
-}
-
-static DeviceStatus world_status(const World *w, const char *address)
-{
-        const DeviceStatus *s;
-        PciAddress a;
-
-        g_assert_cmpint(pci_address_parse(address, &a), ==, 0);
-        s = status_find(w->status, &a);
-        g_assert_nonnull(s);
-        return *s;
-}
-
-static const char *world_driver(World *w, const char *address)
-{
-        PciAddress a;
-
-        g_assert_cmpint(pci_address_parse(address, &a), ==, 0);
-        return host_find(&w->host, &a)->driver;
-}
-
 static void test_one_member_moves_its_whole_group(void)
 {
         World w;
@@ -182,7 +79,8 @@ static void test_a_node_to_be_set_right_gives_nothing_back(void)
         world_plan(&w);
         w.inv->devices[inventory_index(w.inv, &w.host.devices[7].address)]->has_node = true;
         plan_free(w.plan);
-        g_assert_cmpint(plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.plan), ==, 0);
+        g_assert_cmpint(plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.uses, &w.plan), ==,
+                        0);
         g_assert_cmpuint(w.plan->units[0].n_steps, ==, 1);
         g_assert_cmpint(w.plan->units[0].steps[0].kind, ==, STEP_NODE_ACCESS);
         g_assert_cmpuint(w.plan->units[0].n_back, ==, 0);
@@ -289,10 +187,10 @@ static void test_what_was_taken_from_a_card_that_is_gone_is_forgotten(void)
         w.origins.origins[0].rule = strdup("00-rule.conf");
         w.host.n--;
         world_plan(&w);
-        g_assert_false(origin_table_prune(&w.origins, w.inv, w.config));
+        g_assert_false(origin_table_prune(&w.origins, w.inv, w.desired, w.config));
         config_free(w.config);
         w.config = config_new();
-        g_assert_true(origin_table_prune(&w.origins, w.inv, w.config));
+        g_assert_true(origin_table_prune(&w.origins, w.inv, w.desired, w.config));
         g_assert_cmpuint(w.origins.n_origins, ==, 0);
         world_done(&w);
 }
@@ -319,7 +217,8 @@ static void test_boot_display_needs_acceptance(void)
         world_plan(&w);
         w.inv->devices[inventory_index(w.inv, &w.host.devices[7].address)]->boot_vga = true;
         plan_free(w.plan);
-        g_assert_cmpint(plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.plan), ==, 0);
+        g_assert_cmpint(plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.uses, &w.plan), ==,
+                        0);
         g_assert_cmpint(w.plan->units[0].refusals[0].reason, ==, REASON_BOOT_DISPLAY);
         world_done(&w);
 }

@@ -164,6 +164,7 @@ static void add_pf(const FakeTree *t)
 {
         fake_device(t, "pci0000:00/0000:00:1c.4", NIC, NIC_ALIAS);
         fake_attribute(t, NIC, "sriov_totalvfs", "7\n");
+        fake_attribute(t, NIC, "sriov_drivers_autoprobe", "0\n");
         add_vf(t, "0000:41:10.2", 0);
         add_vf(t, "0000:41:10.0", 1);
 }
@@ -178,6 +179,8 @@ static void test_virtual_functions(void)
         inv = scan(t);
         g_assert_cmpuint(find(inv, NIC)->total_vfs, ==, 7);
         g_assert_cmpuint(find(inv, NIC)->num_vfs, ==, 2);
+        g_assert_cmpint(find(inv, NIC)->autoprobe, ==, 0);
+        g_assert_cmpint(find(inv, "0000:41:10.2")->autoprobe, ==, -1);
         g_assert_false(find(inv, NIC)->is_vf);
         g_assert_true(find(inv, "0000:41:10.2")->is_vf);
         g_assert_true(pci_address_equal(&find(inv, "0000:41:10.2")->pf, &pf));

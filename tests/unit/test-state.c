@@ -52,47 +52,60 @@ static void assert_same(const Origin *a, const Origin *b)
         g_assert_cmpint(a->has_mac, ==, b->has_mac);
         g_assert_cmpmem(a->mac, 6, b->mac, 6);
         g_assert_cmpint(a->taken, ==, b->taken);
+        g_assert_cmpint(a->counted, ==, b->counted);
+        g_assert_cmpuint(a->num_vfs, ==, b->num_vfs);
+        g_assert_cmpint(a->autoprobe_off, ==, b->autoprobe_off);
 }
 
-static OriginTable two_origins(void)
+static OriginTable some_origins(void)
 {
         OriginTable t = { 0 };
         Origin bare = { .intended = g_strdup(""), .override = g_strdup("pci-stub") };
+        Origin none = { .counted = true }, some = { .counted = true, .num_vfs = 127 };
 
         g_assert_cmpint(pci_address_parse("10000:e1:1f.7", &bare.address), ==, 0);
         put(&t, example("0000:41:00.0"));
         put(&t, bare);
+        some.autoprobe_off = true;
+        some.address.domain = 0x10001;
+        none.address.domain = 0x10002;
+        put(&t, some);
+        put(&t, none);
         return t;
 }
 
 static void test_round_trip(void)
 {
-        _cleanup_(origin_table_done) OriginTable t = two_origins(), back = { 0 };
+        _cleanup_(origin_table_done) OriginTable t = some_origins(), back = { 0 };
         _cleanup_free_ char *text = NULL;
 
         g_assert_cmpint(state_format(BOOT, &t, &text), ==, 0);
         g_assert_cmpint(state_parse(text, strlen(text), BOOT, &back, NULL), ==, 0);
-        g_assert_cmpuint(back.n_origins, ==, 2);
-        assert_same(&t.origins[0], &back.origins[0]);
-        assert_same(&t.origins[1], &back.origins[1]);
+        g_assert_cmpuint(back.n_origins, ==, t.n_origins);
+        for (size_t i = 0; i < t.n_origins; i++)
+                assert_same(&t.origins[i], &back.origins[i]);
 }
 
 static void test_another_boot_took_nothing(void)
 {
-        _cleanup_(origin_table_done) OriginTable t = two_origins(), back = { 0 };
+        _cleanup_(origin_table_done) OriginTable t = some_origins(), back = { 0 };
         _cleanup_free_ char *text = NULL;
 
         g_assert_cmpint(state_format(BOOT, &t, &text), ==, 0);
         g_assert_cmpint(state_parse(text, strlen(text), OTHER_BOOT, &back, NULL), ==, 0);
-        g_assert_cmpuint(back.n_origins, ==, 2);
+        g_assert_cmpuint(back.n_origins, ==, t.n_origins);
         g_assert_false(back.origins[0].taken);
         g_assert_cmpstr(back.origins[0].driver, ==, "nvidia");
+        for (size_t i = 0; i < back.n_origins; i++) {
+                g_assert_false(back.origins[i].counted || back.origins[i].autoprobe_off);
+                g_assert_cmpuint(back.origins[i].num_vfs, ==, 0);
+        }
 }
 
 /* No damage of one byte and no cut goes unseen. */
 static void test_any_damage_is_seen(void)
 {
-        _cleanup_(origin_table_done) OriginTable t = two_origins();
+        _cleanup_(origin_table_done) OriginTable t = some_origins();
         _cleanup_free_ char *text = NULL;
         size_t size;
 
@@ -132,6 +145,9 @@ static void test_bad_lines_are_refused(void)
                 "origin address=0000:41:00.0 rule=a%zz\n",
                 "origin address=0000:41:00.0 rule=a%00\n",
                 "origin address=0000:41:00.0 word\n",
+                "origin address=0000:41:00.0 vfs=-1\n",
+                "origin address=0000:41:00.0 vfs=65536\n",
+                "origin address=0000:41:00.0 autoprobe_off=2\n",
                 "origin address=0000:41:00.0\norigin address=0000:41:00.0\n",
                 "device address=0000:41:00.0\n",
         };
@@ -158,7 +174,7 @@ static void test_unknown_keys_are_skipped(void)
 static void test_saved_is_loaded(void)
 {
         g_autoptr(FakeTree) tree = fake_new();
-        _cleanup_(origin_table_done) OriginTable t = two_origins(), back = { 0 };
+        _cleanup_(origin_table_done) OriginTable t = some_origins(), back = { 0 };
 
         g_assert_cmpint(state_save(&tree->root, BOOT, &t), ==, -ENOENT);
         g_assert_cmpint(state_load(&tree->root, BOOT, &back, NULL), ==, 0);
@@ -166,7 +182,7 @@ static void test_saved_is_loaded(void)
         fake_directory(tree, "var/lib/vfiod");
         g_assert_cmpint(state_save(&tree->root, BOOT, &t), ==, 0);
         g_assert_cmpint(state_load(&tree->root, BOOT, &back, NULL), ==, 0);
-        g_assert_cmpuint(back.n_origins, ==, 2);
+        g_assert_cmpuint(back.n_origins, ==, t.n_origins);
         assert_same(&t.origins[0], &back.origins[0]);
 }
 

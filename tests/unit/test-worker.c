@@ -213,7 +213,7 @@ static void test_frames(void)
         const WorkerReply good = { .version = WORKER_PROTOCOL_VERSION };
         const WorkerRequest bind = request(WORKER_BIND, "igb");
         WorkerRequest bad[4] = { bind, bind, bind, bind };
-        WorkerReply worse[2] = { good, good };
+        WorkerReply worse[3] = { good, good, good };
 
         g_assert_cmpint(worker_request_check(&bind, sizeof(bind)), ==, 0);
         g_assert_cmpint(worker_request_check(&bind, sizeof(bind) - 1), ==, -EBADMSG);
@@ -227,8 +227,198 @@ static void test_frames(void)
         g_assert_cmpint(worker_reply_check(&good, sizeof(good) + 1), ==, -EBADMSG);
         worse[0].error = -1;
         memset(worse[1].text, 'a', sizeof(worse[1].text));
+        worse[2].n_vfs = WORKER_VFS_MAX + 1;
         for (size_t i = 0; i < ELEMENTSOF(worse); i++)
                 g_assert_cmpint(worker_reply_check(&worse[i], sizeof(worse[i])), ==, -EBADMSG);
+}
+
+#define PF_PATH "sys/bus/pci/devices/" NIC
+#define VF "0000:41:10.2"
+#define VF_PATH "sys/bus/pci/devices/" VF
+
+/* VF 1 of the NIC; its address is not that of the index. */
+static FakeTree *host_with_vf(const char *autoprobe)
+{
+        FakeTree *t = host_with_nic();
+
+        fake_attribute(t, NIC, "sriov_drivers_autoprobe", autoprobe);
+        fake_device(t, "pci0000:00", VF, NIC_ALIAS);
+        fake_device(t, "pci0000:00", "0000:41:10.4", NIC_ALIAS);
+        fake_device_link(t, VF, "physfn", "../" NIC);
+        fake_device_link(t, "0000:41:10.4", "physfn", "../" NIC);
+        fake_device_link(t, NIC, "virtfn0", "../0000:41:10.4");
+        fake_device_link(t, NIC, "virtfn1", "../" VF);
+        return t;
+}
+
+static WorkerRequest vf_request(WorkerVerb verb, const char *argument)
+{
+        WorkerRequest q = request(verb, argument);
+
+        q.address = (PciAddress){ .bus = 0x41, .device = 0x10, .function = 2 };
+        return q;
+}
+
+static int run_vf(const FakeTree *t, const WorkerRequest *q)
+{
+        WorkerReply p;
+
+        return step_run(&t->root, q, &p);
+}
+
+/* What is written goes over what is there, so the trace shows that it was set and cleared. */
+static void test_bind_of_a_vf_that_is_not_probed_needs_an_override(void)
+{
+        const WorkerRequest q = vf_request(WORKER_BIND, "igb");
+        g_autoptr(FakeTree) off = host_with_vf("0\n"), on = host_with_vf("1\n");
+        g_autoptr(FakeTree) armed = host_with_vf("0\n");
+
+        g_assert_cmpint(run_vf(off, &q), ==, -ENODEV);
+        assert_content(off, VF_PATH "/driver_override", "\ngb\nl)\n");
+        assert_content(off, "sys/bus/pci/drivers/igb/bind", VF);
+        g_assert_cmpint(run_vf(on, &q), ==, -ENODEV);
+        assert_content(on, VF_PATH "/driver_override", "(null)\n");
+        assert_content(on, "sys/bus/pci/drivers/igb/bind", VF);
+        fake_attribute(armed, VF, "driver_override", "vfio-pci\n");
+        g_assert_cmpint(run_vf(armed, &q), ==, -ENODEV);
+        assert_content(armed, VF_PATH "/driver_override", "vfio-pci\n");
+}
+
+static void test_autoprobe(void)
+{
+        g_autoptr(FakeTree) t = host_with_vf("1");
+
+        g_assert_cmpint(run(t, WORKER_SET_AUTOPROBE, "0", NULL), ==, 0);
+        assert_content(t, PF_PATH "/sriov_drivers_autoprobe", "0");
+        g_assert_cmpint(run(t, WORKER_SET_AUTOPROBE, "1", NULL), ==, 0);
+        assert_content(t, PF_PATH "/sriov_drivers_autoprobe", "1");
+        g_assert_cmpint(run(t, WORKER_SET_AUTOPROBE, "yes", NULL), ==, -EINVAL);
+        fake_remove(t, PF_PATH "/sriov_drivers_autoprobe");
+        g_assert_cmpint(run(t, WORKER_SET_AUTOPROBE, "0", NULL), ==, -ENOENT);
+}
+
+static void test_number_of_vfs(void)
+{
+        static const char *const bad[] = {
+                "", "010", "00", "0x2", "+1", " 4", "4 ", "-1", "65536"
+        };
+        g_autoptr(FakeTree) t = host_with_nic();
+        WorkerReply p;
+
+        g_assert_cmpint(run(t, WORKER_SET_NUMVFS, "4", NULL), ==, -ENOENT);
+        fake_attribute(t, NIC, "sriov_numvfs", "0\n");
+        g_assert_cmpint(run(t, WORKER_SET_NUMVFS, "4", &p), ==, 0);
+        assert_content(t, PF_PATH "/sriov_numvfs", "4\n");
+        g_assert_cmpuint(p.num_vfs, ==, 4);
+        g_assert_cmpint(run(t, WORKER_INSPECT, NULL, &p), ==, 0);
+        g_assert_cmpuint(p.num_vfs, ==, 4);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_assert_cmpint(run(t, WORKER_SET_NUMVFS, bad[i], NULL), ==, -EINVAL);
+                g_assert_cmpint(run(t, WORKER_WAIT_VFS, bad[i], NULL), ==, -EINVAL);
+        }
+}
+
+/* A write would leave "7x7". */
+static void test_equal_number_of_vfs_is_not_written(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+
+        fake_attribute(t, NIC, "sriov_numvfs", "0x7\n");
+        g_assert_cmpint(run(t, WORKER_SET_NUMVFS, "7", NULL), ==, 0);
+        assert_content(t, PF_PATH "/sriov_numvfs", "0x7\n");
+}
+
+static void *add_third_vf(void *userdata)
+{
+        const FakeTree *t = userdata;
+
+        g_usleep(100 * 1000);
+        fake_device(t, "pci0000:00", "0000:41:10.6", NIC_ALIAS);
+        fake_device_link(t, "0000:41:10.6", "physfn", "../" NIC);
+        fake_device_link(t, NIC, "virtfn2", "../0000:41:10.6");
+        return NULL;
+}
+
+static void test_waits_for_vfs(void)
+{
+        g_autoptr(FakeTree) t = host_with_vf("0\n");
+        pthread_t thread;
+        WorkerReply p;
+
+        g_assert_cmpint(run(t, WORKER_WAIT_VFS, "2", NULL), ==, 0);
+        g_assert_cmpint(pthread_create(&thread, NULL, add_third_vf, t), ==, 0);
+        g_assert_cmpint(run(t, WORKER_WAIT_VFS, "3", &p), ==, 0);
+        g_assert_cmpuint(p.num_vfs, ==, 3);
+        pthread_join(thread, NULL);
+        fake_remove(t, PF_PATH "/virtfn1");
+        g_assert_cmpint(run(t, WORKER_WAIT_VFS, "3", &p), ==, -ENOSPC);
+        g_assert_cmpuint(p.num_vfs, ==, 1);
+}
+
+static void test_gone_pf_and_vf(void)
+{
+        static const WorkerVerb verbs[] = { WORKER_SET_AUTOPROBE, WORKER_SET_NUMVFS,
+                                            WORKER_WAIT_VFS, WORKER_VF_SETTING, WORKER_REPORT_VFS };
+        g_autoptr(FakeTree) t = fake_new();
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                g_assert_cmpint(run(t, verbs[i], "0", NULL), ==, -ENODEV);
+}
+
+static int set_mac_and_trust(const FakeTree *t, WorkerReply *p)
+{
+        WorkerRequest q = vf_request(WORKER_VF_SETTING, NULL);
+
+        vf_settings_put(&q.settings, VF_MAC_ADDRESS, UINT64_C(0x020000001000));
+        vf_settings_put(&q.settings, VF_TRUST, 1);
+        return step_run(&t->root, &q, p);
+}
+
+static void test_settings_need_the_network_interface_of_the_pf(void)
+{
+        g_autoptr(FakeTree) t = host_with_vf("0\n");
+        WorkerReply p;
+
+        g_assert_cmpint(set_mac_and_trust(t, &p), ==, -ENONET);
+        g_assert_cmpstr(p.text, ==, NIC " has no network interface");
+        fake_directory(t, PF_PATH "/net");
+        g_assert_cmpint(set_mac_and_trust(t, &p), ==, -ENONET);
+        g_assert_nonnull(strstr(p.text, "another network namespace"));
+        g_assert_cmpint(run(t, WORKER_REPORT_VFS, NULL, &p), ==, -ENONET);
+        g_assert_nonnull(strstr(p.text, "another network namespace"));
+        fake_attribute(t, NIC, "net/eth0/ifindex", "1\n");
+        /* Below another root the kernel is not ours. */
+        g_assert_cmpint(set_mac_and_trust(t, &p), ==, -ENOSYS);
+        g_assert_cmpint(run(t, WORKER_REPORT_VFS, NULL, &p), ==, -ENOSYS);
+}
+
+static void test_values_past_their_fields_are_refused(void)
+{
+        g_autoptr(FakeTree) t = host_with_vf("0\n");
+        WorkerRequest q = vf_request(WORKER_VF_SETTING, NULL);
+
+        vf_settings_put(&q.settings, VF_VLAN, UINT64_C(1) << 32 | 100);
+        g_assert_cmpint(run_vf(t, &q), ==, -EINVAL);
+}
+
+/* The kernel itself is asked, of an interface that has no VFs: 1 is lo, in every namespace. */
+static void test_rejected_settings_are_all_told(void)
+{
+        g_autoptr(FakeTree) t = host_with_vf("0\n");
+        WorkerReply p;
+        int r;
+
+        fake_attribute(t, NIC, "net/eth0/ifindex", "2147483647\n");
+        fake_attribute(t, NIC, "net/eth0/dev_port", "1\n");
+        fake_attribute(t, NIC, "net/eth1/ifindex", "1\n");
+        fake_attribute(t, NIC, "net/eth1/dev_port", "0\n");
+        t->root.is_host = true;
+        r = set_mac_and_trust(t, &p);
+        g_assert_true(r == -EOPNOTSUPP || r == -EPERM); /* which other users than root get */
+        g_assert_true(g_str_has_prefix(p.text, "MACAddress=02:00:00:00:10:00: Operation not "));
+        g_assert_nonnull(strstr(p.text, "; Trust=yes: Operation not "));
+        g_assert_cmpint(run(t, WORKER_REPORT_VFS, NULL, &p), ==, 0);
+        g_assert_cmpuint(p.n_vfs, ==, 0);
 }
 
 typedef struct Service {
@@ -306,6 +496,15 @@ int main(int argc, char *argv[])
         TEST(bind_waits_for_a_driver_that_attaches);
         TEST(probe_tells_the_driver);
         TEST(node_access);
+        TEST(bind_of_a_vf_that_is_not_probed_needs_an_override);
+        TEST(autoprobe);
+        TEST(number_of_vfs);
+        TEST(equal_number_of_vfs_is_not_written);
+        TEST(waits_for_vfs);
+        TEST(gone_pf_and_vf);
+        TEST(settings_need_the_network_interface_of_the_pf);
+        TEST(values_past_their_fields_are_refused);
+        TEST(rejected_settings_are_all_told);
         TEST(frames);
         TEST(serves_until_the_socket_closes);
         TEST(nonsense_ends_the_service);

@@ -74,6 +74,10 @@ class Host:
         return self.sh("journalctl --sync; "
                        f"journalctl -q -u {unit} --cursor='{self.cursor}' {options}").out
 
+    def kernel_log(self):
+        """What the kernel has logged since the mark, and in this boot."""
+        return self.sh(f"journalctl --sync; journalctl -q -k -o cat --cursor='{self.cursor}'").out
+
     # Expecting
 
     def until(self, condition, what, seconds=30):
@@ -146,8 +150,12 @@ class Host:
         self.until(lambda: "KERNEL" in self.sh("cat /run/uevents", None).out, "the uevent monitor")
 
     def uevents(self, address):
-        """[(seconds, action, driver)] of a device, after a marker event showed that the record is
-        complete."""
+        """[(seconds, action, driver)] of a device."""
+        return [event[1:] for event in self.all_uevents() if event[0] == address]
+
+    def all_uevents(self):
+        """[(address, seconds, action, driver)] of all devices, after a marker event showed that the
+        record is complete."""
         marker = f"{DEVICES}/0000:00:00.0/uevent"
         before = self.sh("grep -c 00:00.0 /run/uevents", None).out
         self.sh(f"echo change > {marker}")
@@ -156,7 +164,8 @@ class Host:
         for block in self.sh("cat /run/uevents").out.split("\n\n"):
             fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
             header = next((line for line in block.splitlines() if line.startswith("KERNEL[")), None)
-            if header and fields.get("PCI_SLOT_NAME") == address:
+            if header and "PCI_SLOT_NAME" in fields:
                 seconds = float(header[len("KERNEL["):header.index("]")])
-                events.append((seconds, fields["ACTION"], fields.get("DRIVER", "")))
+                events.append((fields["PCI_SLOT_NAME"], seconds, fields["ACTION"],
+                               fields.get("DRIVER", "")))
         return events

@@ -12,7 +12,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 KERNELS = {"6.12": "trixie", "6.1": "bookworm"}  # the suites that have them
 PACKAGES = """
     systemd-sysv dbus polkitd udev kmod linux-image-amd64 initramfs-tools zstd pciutils qemu-utils
-    e2fsprogs libsmartcols1 libjson-c5 libnl-route-3-200 libkmod2
+    e2fsprogs libsmartcols1 libjson-c5 libnl-route-3-200 libkmod2 iproute2 driverctl strace
 """.split()
 PREFERENCES = """\
 Package: linux-image-*
@@ -24,6 +24,7 @@ PROGRAMS = {  # installed in /usr/local/bin of the guest
     "vm-agent": HERE / "agent.c",
     "vfio-open": HERE / "vfio-open.c",
     "floor": HERE.parent / "bench" / "floor.c",
+    "nvme-online": HERE.parent / "bench" / "nvme-online.c",
 }
 AGENT_UNIT = """\
 [Unit]

@@ -496,7 +496,7 @@ def hold(host, address):
     """Opens a device as a virtual machine does, until the unit `hold` is stopped."""
     host.sh(f"systemd-run -q --unit=hold --collect vfio-open hold {host.group(address)} {address}")
     host.until(lambda: "open" in host.journal(unit="hold"), "the device is open")
-    host.contains("show", host.ctl(f"show {NVME}").out, "vfio-open")
+    host.contains("show", host.ctl(f"show {address}").out, "vfio-open")
 
 
 @scenario("12 restarted 20 times with a device open: never touched", "faults")

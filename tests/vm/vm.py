@@ -23,6 +23,12 @@ NVME = "0000:04:00.0"
 PAIR_PF, PAIR_VF, PAIR_NIC = "0000:05:00.0", "0000:05:00.1", "0000:06:00.0"
 SPARE_PORT, SPARE = "spare", "0000:07:00.0"
 
+# In the guests of the SR-IOV scenarios: a NIC with up to 7 VFs, below a port that can be unplugged, and
+# an NVMe controller with a namespace and with up to 16 or 127 VFs.
+NIC_PORT, NIC, DRIVE = "nic", "0000:01:00.0", "0000:02:00.0"
+NIC_MODEL = {"driver": "igb", "id": "igb", "bus": NIC_PORT, "mac": "52:54:00:00:00:01", "romfile": ""}
+FILE_TEXT = "a file on the PF's namespace"
+
 IOMMU = ["-device", "intel-iommu,intremap=on,caching-mode=on"]
 
 
@@ -46,6 +52,28 @@ def full_topology(directory):
                    "sriov_vi_flexible=4,max_ioqpairs=11,msix_qsize=9",
                    "e1000e,bus=pair1,romfile="]:
         words += ["-device", device]
+    return words
+
+
+def drive_with_vfs(count):
+    """The options of an NVMe controller that can bring `count` VFs online, with two queue pairs each."""
+    return (f"sriov_max_vfs={count},sriov_vq_flexible={2 * count},sriov_vi_flexible={count},"
+            f"max_ioqpairs={2 * count + 2},msix_qsize={count + 1}")
+
+
+def sriov_topology(vfs=16):
+    """The devices of the SR-IOV scenarios. The namespace holds a file system with a file."""
+    def words(directory):
+        disk, content = directory / "drive.ext4", directory / "content"
+        content.mkdir()
+        (content / "file").write_text(FILE_TEXT, encoding="utf-8")
+        command("mke2fs", "-q", "-t", "ext4", "-d", content, disk, "8M")
+        return ["-device", f"pcie-root-port,id={NIC_PORT},bus=pcie.0,addr=10.0,chassis=1",
+                "-device", "pcie-root-port,id=drive,bus=pcie.0,addr=11.0,chassis=2",
+                "-device", ",".join(f"{key}={value}" for key, value in NIC_MODEL.items()),
+                "-drive", f"file={disk},if=none,id=drive0,format=raw", "-device", "nvme-subsys,id=subsystem",
+                "-device", f"nvme,bus=drive,serial=vm0,subsys=subsystem,{drive_with_vfs(vfs)}",
+                "-device", "nvme-ns,drive=drive0,nsid=1"]
     return words
 
 

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Units of PFs. VFs are made while sriov_drivers_autoprobe is 0, so that no driver sees them
+ * before they are as declared; each is then moved by the unit of its own IOMMU group, and at last
+ * autoprobe is put back. Another number of VFs goes through 0: the kernel takes no other way.
+ */
+
+#include "model/planner.h"
+#include "model/unit.h"
+
+#include <stdio.h>
+
+#define AUTOPROBE_WHY "as it was before vfiod"
+
+/* How many VFs the PF is to have; -1: whatever it has. */
+static int wanted_vfs(const Target *t, const Origin *o)
+{
+        if (t->hold || t->problem != REASON_NONE || target_moves_group(t) || t->kind == TARGET_NONE)
+                return -1;
+        if (t->num_vfs >= 0)
+                return t->num_vfs;
+        return o && o->counted ? (int)o->num_vfs : -1;
+}
+
+static bool is_vf_of(const Device *d, const Device *pf)
+{
+        return d->is_vf && pci_address_equal(&d->pf, &pf->address);
+}
+
+/* What becomes of the VFs of a PF. */
+typedef enum Fate {
+        FATE_STAY,
+        FATE_REPLACED, /* by another number of VFs */
+        FATE_LEFT,     /* the PF's driver is to let go of it */
+} Fate;
+
+static Fate fate_of_vfs(const Planner *p, size_t index)
+{
+        const Device *pf = p->inv->devices[index];
+        const Move m = planner_move(p, index);
+        int wanted = wanted_vfs(m.target, m.origin);
+
+        if (pf->num_vfs == 0)
+                return FATE_STAY;
+        if (move_unbinds(&m))
+                return FATE_LEFT;
+        return wanted >= 0 && (unsigned)wanted != pf->num_vfs ? FATE_REPLACED : FATE_STAY;
+}
+
+void planner_mark_doomed(Planner *p)
+{
+        for (size_t i = 0; i < p->inv->n_devices; i++) {
+                const Device *pf = p->inv->devices[i];
+                Fate fate = pf->total_vfs > 0 ? fate_of_vfs(p, i) : FATE_STAY;
+
+                /* VFs in the group of a PF that moves are planned with it. */
+                for (size_t k = 0; k < p->inv->n_devices && fate != FATE_STAY; k++)
+                        if (is_vf_of(p->inv->devices[k], pf))
+                                p->doomed[k] = fate == FATE_REPLACED || pf->group < 0 ||
+                                               p->inv->devices[k]->group != pf->group;
+        }
+}
+
+int planner_refuse_used_vfs(const Planner *p, Unit *u, const Device *pf, const Target *t)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++) {
+                const Device *vf = p->inv->devices[i];
+                const char *by = is_vf_of(vf, pf) ? use_table_find(p->uses, &vf->address) : NULL;
+                _cleanup_free_ char *detail = NULL;
+
+                if (!by)
+                        continue;
+                if (asprintf(&detail, "its VF %d (%s) is in use: %s", vf->vf_index,
+                             PCI_ADDRESS_STR(&vf->address), by) < 0)
+                        return -ENOMEM;
+                r = planner_refuse_hazard(u, t, &pf->address, REASON_VFS_IN_USE, detail);
+        }
+        return r;
+}
+
+static int add_count(Unit *u, const Device *pf, unsigned n, const char *why)
+{
+        char number[12];
+        int r;
+
+        snprintf(number, sizeof(number), "%u", n);
+        r = unit_add_step(u, STEP_SET_NUMVFS, &pf->address, number, why);
+        if (r >= 0)
+                r = unit_add_step(u, STEP_WAIT_VFS, &pf->address, number,
+                                  n > 0 ? "until all of them are there"
+                                        : "until all of them are gone");
+        return r;
+}
+
+int planner_add_removal(Unit *u, const Device *pf)
+{
+        return add_count(u, pf, 0, "its driver cannot let go of it with VFs");
+}
+
+/* Another number than the PF has. */
+static int add_change(Unit *u, const Device *pf, const Origin *o, unsigned wanted)
+{
+        const char *why = u->restore ? "as it was before vfiod" : "as declared";
+        int r = 0;
+
+        if (!u->restore && wanted > 0 && pf->autoprobe > 0)
+                r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "0",
+                                  "no driver may take a VF before it is as declared");
+        if (r >= 0 && pf->num_vfs > 0)
+                r = add_count(u, pf, 0,
+                              wanted > 0 ? "the kernel changes their number only through 0" : why);
+        if (r >= 0 && u->restore && o->autoprobe_off)
+                r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "1", AUTOPROBE_WHY);
+        if (r >= 0 && wanted > 0)
+                r = add_count(u, pf, wanted, why);
+        return r;
+}
+
+/* Whether no driver would now take a VF that another one is declared for. */
+static bool vfs_are_settled(const Planner *p, const Device *pf)
+{
+        for (size_t i = 0; i < p->inv->n_devices; i++) {
+                const Target *t = &p->desired->targets[i];
+
+                if (is_vf_of(p->inv->devices[i], pf) && t->kind != TARGET_UNMANAGED &&
+                    (t->kind == TARGET_NONE || planner_move(p, i).kind != MOVE_STAY))
+                        return false;
+        }
+        return true;
+}
+
+/* VFs that nobody declared a driver for get the one that they would have had without vfiod. */
+static int add_autoprobe(const Planner *p, Unit *u, const Device *pf)
+{
+        int r;
+
+        u->restore = true;
+        r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "1", AUTOPROBE_WHY);
+        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++) {
+                const Device *vf = p->inv->devices[i];
+
+                if (!is_vf_of(vf, pf) || vf->driver ||
+                    p->desired->targets[i].kind != TARGET_UNMANAGED ||
+                    planner_move(p, i).kind != MOVE_STAY)
+                        continue;
+                r = unit_add_member(u, &vf->address);
+                if (r >= 0)
+                        r = unit_add_step(u, STEP_PROBE, &vf->address, NULL,
+                                          "the kernel chooses its driver");
+        }
+        return r;
+}
+
+static int refuse_count(Unit *u, const Device *pf, int wanted)
+{
+        _cleanup_free_ char *detail = NULL;
+        int r;
+
+        if (pf->total_vfs == 0)
+                return wanted > 0 ? unit_refuse(u, REASON_SRIOV_UNSUPPORTED, &pf->address, NULL)
+                                  : 0;
+        if (wanted == 0 && pf->num_vfs == 0)
+                return 0;
+        if (!pf->driver || pf->driver_is_vfio) {
+                r = unit_refuse(u, REASON_SRIOV_DRIVER_MISSING, &pf->address, NULL);
+                if (r >= 0)
+                        u->refusals[0].waits = true;
+                return r;
+        }
+        if ((unsigned)wanted <= pf->total_vfs)
+                return 0;
+        if (asprintf(&detail, "it is to have %d VFs, and can have %u", wanted, pf->total_vfs) < 0)
+                return -ENOMEM;
+        return unit_refuse(u, REASON_SRIOV_TOO_MANY, &pf->address, detail);
+}
+
+static int add_vf_members(const Planner *p, Unit *u, const Device *pf)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++)
+                if (is_vf_of(p->inv->devices[i], pf))
+                        r = unit_add_member(u, &p->inv->devices[i]->address);
+        return r;
+}
+
+int planner_plan_pf(const Planner *p, size_t index, Unit *u)
+{
+        const Device *pf = p->inv->devices[index];
+        const Move m = planner_move(p, index);
+        int wanted = wanted_vfs(m.target, m.origin), r;
+        bool off = m.origin && m.origin->autoprobe_off;
+
+        /* The unit of its own group goes first. */
+        if ((wanted < 0 && !off) || m.kind != MOVE_STAY || m.target->hold)
+                return 0;
+        u->sriov = true;
+        u->group = pf->group;
+        u->num_vfs = pf->num_vfs;
+        u->restore = m.target->num_vfs < 0;
+        r = unit_add_member(u, &pf->address);
+        if (r >= 0 && wanted >= 0)
+                r = refuse_count(u, pf, wanted);
+        if (r < 0 || u->n_refusals > 0)
+                return r;
+        if (wanted < 0 || (unsigned)wanted == pf->num_vfs)
+                return off && vfs_are_settled(p, pf) ? add_autoprobe(p, u, pf) : 0;
+        r = add_vf_members(p, u, pf);
+        if (r >= 0)
+                r = planner_refuse_used_vfs(p, u, pf, m.target);
+        return r < 0 || u->n_refusals > 0 ? r : add_change(u, pf, m.origin, (unsigned)wanted);
+}
