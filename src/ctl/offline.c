@@ -127,6 +127,7 @@ static int compute_plan(Offline *o, const DriverChoice *choices)
 
 static int compute(Offline *o, json_object *objects)
 {
+        AliasCache aliases = { 0 };
         DriverChoice *choices;
         int r;
 
@@ -134,7 +135,9 @@ static int compute(Offline *o, json_object *objects)
         if (r < 0)
                 return r;
         take_reports(o, objects);
-        r = driver_choices_resolve(&o->root, o->inventory, o->desired, &o->origins, &choices);
+        r = driver_choices_resolve(&o->root, &aliases, o->inventory, o->desired, &o->origins,
+                                   &choices);
+        alias_cache_done(&aliases);
         if (r < 0)
                 return r;
         r = compute_plan(o, choices);

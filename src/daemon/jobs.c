@@ -322,6 +322,19 @@ int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan
         return manager_compute(m, m->inventory, &requests, ret_desired, ret_plan);
 }
 
+static int check_pf(const Manager *m, const PciAddress *address, sd_bus_error *error)
+{
+        ssize_t i = inventory_index(m->inventory, address);
+        bool moves = i >= 0 && target_moves_group(&m->desired->targets[i]);
+        const ReasonRow *row =
+                reason_row(moves ? REASON_SRIOV_DRIVER_MISSING : REASON_SRIOV_UNSUPPORTED);
+
+        if (i < 0 || (m->inventory->devices[i]->total_vfs > 0 && !moves))
+                return 0;
+        return sd_bus_error_setf(error, row->dbus_error, "%s: refused: %s: %s (%s)",
+                                 PCI_ADDRESS_STR(address), row->id, row->sentence, row->remedy);
+}
+
 static int check_submission(const Manager *m, const Operation *op, sd_bus_error *error)
 {
         unsigned n = 0;
@@ -336,15 +349,8 @@ static int check_submission(const Manager *m, const Operation *op, sd_bus_error 
                 return sd_bus_error_setf(error, VFIOD_ERROR("DriverNotAllowed"),
                                          "The driver '%s' is not in AllowedDrivers= of vfiod.conf",
                                          op->driver);
-        for (size_t i = 0; i < op->n_addresses && op->kind == OPERATION_SRIOV; i++) {
-                const Device *d = inventory_find(m->inventory, &op->addresses[i]);
-                const ReasonRow *row = reason_row(REASON_SRIOV_UNSUPPORTED);
-
-                if (d && d->total_vfs == 0)
-                        return sd_bus_error_setf(error, row->dbus_error, "%s: refused: %s: %s (%s)",
-                                                 PCI_ADDRESS_STR(&d->address), row->id,
-                                                 row->sentence, row->remedy);
-        }
+        if (op->kind == OPERATION_SRIOV && check_pf(m, &op->addresses[0], error) < 0)
+                return -EACCES;
         for (const Job *j = m->jobs; j; j = j->next)
                 n += j->uid == op->uid && !job_is_over(j);
         if (op->uid != 0 && n >= m->config->daemon.max_jobs_per_user)

@@ -12,17 +12,32 @@
 #include "sys/usage.h"
 
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 /* Events that come within this time share one look. */
 #define DEBOUNCE_USEC (30 * USEC_PER_MSEC)
 
+/* Looks take no more than about a fifth of the time while events come in. */
+enum { LOOK_SHARE = 4 };
+
 /* More devices than that are looked at by one full look. */
 enum { LOOK_MAX = 256 };
 
+static uint64_t now_usec(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
 static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
 {
-        int r = manager_look(userdata);
+        Manager *m = userdata;
+        uint64_t begin = now_usec();
+        int r = manager_look(m);
 
+        m->look_cost = now_usec() - begin;
         if (r < 0) {
                 log_error_errno(r, "Failed to look at the devices, trying again: %m");
                 manager_look_at_all(userdata);
@@ -38,7 +53,8 @@ int manager_schedule_look(Manager *m, uint64_t delay)
 
 static void schedule(Manager *m)
 {
-        int r = manager_schedule_look(m, DEBOUNCE_USEC);
+        uint64_t pause = MAX(DEBOUNCE_USEC, LOOK_SHARE * m->look_cost);
+        int r = manager_schedule_look(m, pause);
 
         if (r < 0)
                 log_error_errno(r, "Failed to schedule a look at the devices: %m");
@@ -77,6 +93,19 @@ void manager_look_at_group(Manager *m, int group)
                 manager_look_at(m, &g->members[0]->address);
 }
 
+/* While a PF is at work, nothing begins there, and its VFs may be halfway. */
+static bool may_remove(const Manager *m, const Inventory *inv, const UseTable *uses)
+{
+        for (size_t i = 0; i < uses->n_uses; i++) {
+                const Device *vf = inventory_find(inv, &uses->uses[i].address);
+                const Track *pf = vf ? manager_find_track((void *)m, &vf->pf) : NULL;
+
+                if (!pf || !pf->working)
+                        return true;
+        }
+        return false;
+}
+
 int manager_compute(Manager *m, const Inventory *inv, const RequestTable *requests,
                     Desired **ret_desired, Plan **ret_plan)
 {
@@ -88,10 +117,11 @@ int manager_compute(Manager *m, const Inventory *inv, const RequestTable *reques
 
         r = desired_compute(m->config, requests, &m->origins, inv, &desired);
         if (r >= 0)
-                r = driver_choices_resolve(&m->root, inv, desired, &m->origins, &choices);
+                r = driver_choices_resolve(&m->root, &m->aliases, inv, desired, &m->origins,
+                                           &choices);
         if (r >= 0)
                 r = plan_list_doomed(inv, desired, choices, &m->origins, &uses);
-        if (r >= 0 && uses.n_uses > 0)
+        if (r >= 0 && may_remove(m, inv, &uses))
                 r = usage_read(&m->root, inv, &uses);
         if (r >= 0)
                 r = plan_compute(inv, desired, choices, &m->origins, &uses, &plan);

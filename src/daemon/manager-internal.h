@@ -62,7 +62,9 @@ struct Manager {
         Job *jobs;              /* newest first */
         uint64_t last_job;
 
-        bool look_all; /* a full look is due */
+        AliasCache aliases;
+        uint64_t look_cost; /* microseconds, of the last look */
+        bool look_all;      /* a full look is due */
         PciAddress *look;
         size_t n_look; /* devices to look at again */
         sd_event_source *look_timer, *retry_timer, *startup_timer, *save_timer;

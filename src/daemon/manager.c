@@ -378,6 +378,7 @@ Manager *manager_free(Manager *m)
         vf_reports_free_all(m);
         manager_watch_links(m, false);
         free(m->look);
+        alias_cache_done(&m->aliases);
         origin_table_done(&m->origins);
         request_table_done(&m->requests);
         config_free(m->config);

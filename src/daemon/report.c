@@ -27,7 +27,9 @@ static const char *message_of(DeviceState s)
         }
 }
 
-static void report_change(const DeviceStatus *was, const DeviceStatus *is, const Device *d)
+/* `quiet`: a VF of which its PF speaks; there may be hundreds. */
+static void report_change(const DeviceStatus *was, const DeviceStatus *is, const Device *d,
+                          bool quiet)
 {
         LogFields f = { .device = PCI_ADDRESS_STR(&is->address),
                         .driver = d ? d->driver : NULL,
@@ -46,7 +48,8 @@ static void report_change(const DeviceStatus *was, const DeviceStatus *is, const
                 if (!was)
                         break;
                 f.message_id = VFIOD_MESSAGE_BOUND;
-                log_full(LOG_INFO, 0, &f, "ready on %s.", d && d->driver ? d->driver : "no driver");
+                log_full(quiet ? LOG_DEBUG : LOG_INFO, 0, &f, "ready on %s.",
+                         d && d->driver ? d->driver : "no driver");
                 break;
         case STATE_UNMANAGED:
                 if (!was || (was->state != STATE_READY && was->state != STATE_WORKING))
@@ -70,6 +73,14 @@ static void report_vfs(const DeviceStatus *was, const Device *before, const Devi
                          after->num_vfs, before->num_vfs);
 }
 
+static bool follows_pf(const Snapshot *s, const PciAddress *a)
+{
+        ssize_t i = inventory_index(s->inventory, a);
+        const Target *t = i >= 0 ? &s->desired->targets[i] : NULL;
+
+        return t && t->pf_rule && t->rule == t->pf_rule && !t->requested;
+}
+
 void report_changes(const Snapshot *before, const Snapshot *after)
 {
         for (size_t i = 0; i < after->status->n_statuses; i++) {
@@ -80,7 +91,7 @@ void report_changes(const Snapshot *before, const Snapshot *after)
                 report_vfs(was, inventory_find(before->inventory, &is->address), d);
                 if (was && was->state == is->state && was->reason == is->reason)
                         continue;
-                report_change(was, is, d);
+                report_change(was, is, d, follows_pf(after, &is->address));
         }
 }
 

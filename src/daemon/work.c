@@ -313,6 +313,14 @@ static void report_vfs(const Unit *u)
                          "has %s VFs now, had %u.", s->argument, u->num_vfs);
 }
 
+static bool any_works(const Manager *m)
+{
+        for (const Work *w = m->work; w; w = w->next)
+                if (!w->over)
+                        return true;
+        return false;
+}
+
 static void on_done(Run *run, const RunResult *result, void *userdata)
 {
         Work *w = userdata;
@@ -330,7 +338,8 @@ static void on_done(Run *run, const RunResult *result, void *userdata)
                 forget_created(m, w);
         }
         doubt_changed(m, u);
-        r = manager_schedule_look(m, 0);
+        /* Of many units that end in a row, not each is worth a look of its own. */
+        r = any_works(m) ? 0 : manager_schedule_look(m, 0);
         if (r < 0)
                 log_error_errno(r, "Failed to schedule a look at the devices: %m");
 }

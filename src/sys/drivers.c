@@ -12,6 +12,7 @@
 #define VFIO_MODULE "vfio_pci"
 #define VFIO_ALIAS "alias vfio_pci:"
 #define HOST_ALIAS "alias pci:"
+#define ALIASES "modules.alias"
 
 /*
  * A line of modules.alias that is looked for, such as
@@ -19,10 +20,11 @@
  * that matches a kind of device.
  */
 typedef struct Wanted {
-        const char *prefix;   /* VFIO_ALIAS or HOST_ALIAS */
-        const char *modalias; /* of a device of the inventory */
-        char *module;         /* NULL: no line matches */
+        const char *prefix; /* VFIO_ALIAS or HOST_ALIAS */
+        char *modalias;
+        char *module; /* NULL: no line matches */
         unsigned n_wildcards;
+        bool known; /* the file has been read for it */
 } Wanted;
 
 /* Whether a module can be loaded. */
@@ -36,8 +38,8 @@ typedef struct DriverDb {
         const Sysroot *root;
         const Inventory *inv;
         const OriginTable *origins;
-        Wanted *wanted;
-        size_t n_wanted;
+        AliasCache *cache;
+        bool asks; /* the cache has an entry that is not known */
         Answer *answers;
         size_t n_answers;
 } DriverDb;
@@ -47,9 +49,17 @@ static void driver_db_done(DriverDb *db)
         for (size_t i = 0; i < db->n_answers; i++)
                 free(db->answers[i].module);
         free(db->answers);
-        for (size_t i = 0; i < db->n_wanted; i++)
-                free(db->wanted[i].module);
-        free(db->wanted);
+}
+
+void alias_cache_done(AliasCache *c)
+{
+        for (size_t i = 0; i < c->n_wanted; i++) {
+                free(c->wanted[i].modalias);
+                free(c->wanted[i].module);
+        }
+        free(c->wanted);
+        c->wanted = NULL;
+        c->n_wanted = 0;
 }
 
 static unsigned count_wildcards(const char *pattern)
@@ -63,24 +73,31 @@ static unsigned count_wildcards(const char *pattern)
 
 static Wanted *find_wanted(const DriverDb *db, const char *prefix, const Device *d)
 {
-        for (size_t i = 0; i < db->n_wanted; i++)
-                if (streq(db->wanted[i].prefix, prefix) &&
-                    streq_ptr(db->wanted[i].modalias, d->modalias))
-                        return &db->wanted[i];
+        for (size_t i = 0; i < db->cache->n_wanted; i++)
+                if (streq(db->cache->wanted[i].prefix, prefix) &&
+                    streq_ptr(db->cache->wanted[i].modalias, d->modalias))
+                        return &db->cache->wanted[i];
         return NULL;
 }
 
 static int want_alias(DriverDb *db, const char *prefix, const Device *d)
 {
+        AliasCache *c = db->cache;
+        _cleanup_free_ char *modalias = NULL;
+        const Wanted *known = find_wanted(db, prefix, d);
         Wanted *grown;
 
-        if (!startswith(strempty(d->modalias), "pci:") || find_wanted(db, prefix, d))
+        db->asks = db->asks || (known && !known->known);
+        if (!startswith(strempty(d->modalias), "pci:") || known)
                 return 0;
-        grown = reallocarray(db->wanted, db->n_wanted + 1, sizeof(Wanted));
-        if (!grown)
+        modalias = strdup(d->modalias);
+        grown = reallocarray(c->wanted, c->n_wanted + 1, sizeof(Wanted));
+        if (grown)
+                c->wanted = grown;
+        if (!modalias || !grown)
                 return -ENOMEM;
-        db->wanted = grown;
-        db->wanted[db->n_wanted++] = (Wanted){ .prefix = prefix, .modalias = d->modalias };
+        grown[c->n_wanted++] = (Wanted){ .prefix = prefix, .modalias = TAKE_PTR(modalias) };
+        db->asks = true;
         return 0;
 }
 
@@ -93,9 +110,9 @@ static int match_line(char *line, void *userdata)
         if (!space || !sysfs_name_is_valid(space + 1))
                 return 0;
         *space = 0;
-        for (size_t i = 0; i < db->n_wanted; i++) {
-                Wanted *w = &db->wanted[i];
-                const char *pattern = startswith(line, w->prefix);
+        for (size_t i = 0; i < db->cache->n_wanted; i++) {
+                Wanted *w = &db->cache->wanted[i];
+                const char *pattern = w->known ? NULL : startswith(line, w->prefix);
                 unsigned n = pattern ? count_wildcards(pattern) : 0;
 
                 if (!pattern || (w->module && w->n_wildcards <= n) ||
@@ -306,21 +323,33 @@ static int choose(DriverDb *db, const Device *d, const Target *t, DriverChoice *
         }
 }
 
-int driver_choices_resolve(const Sysroot *root, const Inventory *inv, const Desired *desired,
-                           const OriginTable *origins, DriverChoice **ret)
+/* No file: no aliases. */
+static int read_aliases(DriverDb *db)
 {
-        _cleanup_(driver_db_done) DriverDb db = { .root = root, .inv = inv, .origins = origins };
+        (void)modules_index_changed(db->root, ALIASES, &db->cache->since);
+        if (modules_each_line(db->root, ALIASES, match_line, db) == -ENOMEM)
+                return -ENOMEM;
+        for (size_t i = 0; i < db->cache->n_wanted; i++)
+                db->cache->wanted[i].known = true;
+        return 0;
+}
+
+int driver_choices_resolve(const Sysroot *root, AliasCache *cache, const Inventory *inv,
+                           const Desired *desired, const OriginTable *origins, DriverChoice **ret)
+{
+        _cleanup_(driver_db_done)
+                DriverDb db = { .root = root, .inv = inv, .origins = origins, .cache = cache };
         DriverChoice *choices = calloc(inv->n_devices + 1, sizeof(DriverChoice));
         int r = 0;
 
         if (!choices)
                 return -ENOMEM;
+        if (cache->n_wanted > 0 && modules_index_changed(root, ALIASES, &cache->since))
+                alias_cache_done(cache);
         for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
                 r = want_aliases(&db, inv->devices[i], &desired->targets[i]);
-        /* No file: no aliases. */
-        if (db.n_wanted > 0 && r >= 0 &&
-            modules_each_line(root, "modules.alias", match_line, &db) == -ENOMEM)
-                r = -ENOMEM;
+        if (db.asks && r >= 0)
+                r = read_aliases(&db);
         for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
                 r = choose(&db, inv->devices[i], &desired->targets[i], &choices[i]);
         if (r < 0) {

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 /* The version whose modules are looked up. */
@@ -33,13 +34,10 @@ static void fclosep(FILE **f)
                 fclose(*f);
 }
 
-int modules_each_line(const Sysroot *root, const char *file, line_handler_t handler, void *userdata)
+static int open_index(const Sysroot *root, const char *file)
 {
-        _cleanup_free_ char *release = NULL, *path = NULL, *line = NULL;
-        _cleanup_(fclosep) FILE *f = NULL;
-        _cleanup_close_ int fd = -EBADF;
-        size_t allocated = 0;
-        int r;
+        _cleanup_free_ char *release = NULL, *path = NULL;
+        int fd, r;
 
         r = find_release(root, &release);
         if (r < 0)
@@ -47,8 +45,32 @@ int modules_each_line(const Sysroot *root, const char *file, line_handler_t hand
         if (asprintf(&path, "lib/modules/%s/%s", release, file) < 0)
                 return -ENOMEM;
         fd = openat(root->root, path, O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+bool modules_index_changed(const Sysroot *root, const char *file, struct timespec *since)
+{
+        _cleanup_close_ int fd = open_index(root, file);
+        struct stat st = { 0 };
+        bool same;
+
+        if (fd >= 0 && fstat(fd, &st) < 0)
+                return true;
+        same = st.st_ctim.tv_sec == since->tv_sec && st.st_ctim.tv_nsec == since->tv_nsec;
+        *since = st.st_ctim;
+        return !same;
+}
+
+int modules_each_line(const Sysroot *root, const char *file, line_handler_t handler, void *userdata)
+{
+        _cleanup_free_ char *line = NULL;
+        _cleanup_(fclosep) FILE *f = NULL;
+        _cleanup_close_ int fd = open_index(root, file);
+        size_t allocated = 0;
+        int r;
+
         if (fd < 0)
-                return -errno;
+                return fd;
         f = fdopen(fd, "r");
         if (!f)
                 return -errno;

@@ -5,6 +5,8 @@
 
 #include "sys/sysroot.h"
 
+#include <time.h>
+
 /* Negative: an error. 0: go on. Positive: stop, and return that. The line may be changed. */
 typedef int (*line_handler_t)(char *line, void *userdata);
 
@@ -14,6 +16,9 @@ typedef int (*line_handler_t)(char *line, void *userdata);
  */
 _must_check_ int modules_each_line(const Sysroot *root, const char *file, line_handler_t handler,
                                    void *userdata);
+
+/* Whether the file is another one than that of `since`, which is set to its time of change. */
+bool modules_index_changed(const Sysroot *root, const char *file, struct timespec *since);
 
 /* 1: modules.dep or modules.builtin names the module. 0: it does not. -ENOENT: no such file. */
 _must_check_ int modules_index_has(const Sysroot *root, const char *file, const char *name);

@@ -17,6 +17,7 @@ typedef struct Host {
         Target targets[2]; /* GPU, NIC */
         OriginTable origins;
         DriverChoice *choices;
+        AliasCache aliases;
 } Host;
 
 static Host *host_new(void)
@@ -42,6 +43,7 @@ static void host_free(Host *h)
 {
         host_forget(h);
         origin_table_done(&h->origins);
+        alias_cache_done(&h->aliases);
         fake_free(h->tree);
         g_free(h);
 }
@@ -58,9 +60,9 @@ static const DriverChoice *resolve(Host *h, size_t i)
 
         host_forget(h);
         g_assert_cmpint(scan_all(&h->tree->root, &h->inv), ==, 0);
-        g_assert_cmpint(
-                driver_choices_resolve(&h->tree->root, h->inv, &desired, &h->origins, &h->choices),
-                ==, 0);
+        g_assert_cmpint(driver_choices_resolve(&h->tree->root, &h->aliases, h->inv, &desired,
+                                               &h->origins, &h->choices),
+                        ==, 0);
         return &h->choices[i];
 }
 
