@@ -170,8 +170,8 @@ static int note_created(Work *w, const Origin *known, const Origin *o)
         return 0;
 }
 
-/* Units that begin together share one save, if they get there soon. */
-#define SAVE_TOGETHER_USEC (5 * USEC_PER_MSEC)
+/* Units that begin together share one save. The last of them is not to be waited for too long. */
+#define SAVE_TOGETHER_USEC (200 * USEC_PER_MSEC)
 
 static bool others_will_record(const Manager *m)
 {
@@ -293,12 +293,9 @@ static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
 /* What the unit may have changed of VFs and their settings is to be read and asked for anew. */
 static void doubt_changed(Manager *m, const Unit *u)
 {
-        for (size_t i = 0; i < u->n_steps; i++) {
+        for (size_t i = 0; i < u->n_steps; i++)
                 if (u->steps[i].kind == STEP_SET_NUMVFS || u->steps[i].kind == STEP_VF_SETTING)
                         manager_doubt_vfs(m, &u->steps[i].address, /* anew= */ true);
-                if (u->steps[i].kind == STEP_SET_NUMVFS)
-                        manager_look_at_all(m);
-        }
         for (size_t i = 0; i < u->n_members; i++)
                 manager_look_at(m, &u->members[i]);
 }

@@ -147,12 +147,31 @@ static int read_again(Look *l, const PciAddress *address)
         return 0;
 }
 
+/* VFs that are new, or were seen before they had their links to and from the PF. */
+static int read_new_vfs(Look *l, const Inventory *previous, const Device *pf)
+{
+        PciAddress address;
+        int r = 0;
+
+        for (unsigned n = 0; r >= 0 && reader_find_vf(&l->reader, &pf->address, n, &address); n++) {
+                const Device *vf = inventory_find(previous, &address);
+
+                if (!vf || !vf->is_vf || vf->vf_index != (int)n)
+                        r = read_again(l, &address);
+        }
+        return r;
+}
+
 /* The PF of a VF, and the other members of the device's group: an event of one concerns them. */
 static int read_relatives(Look *l, const Inventory *previous, const Device *d)
 {
         const Group *g = d ? inventory_group(previous, d->group) : NULL;
         int r = 0;
 
+        if (d && d->total_vfs > 0)
+                r = read_new_vfs(l, previous, d);
+        if (r < 0)
+                return r;
         if (d && d->is_vf)
                 r = read_again(l, &d->pf);
         for (size_t i = 0; g && i < g->n_members && r >= 0; i++)

@@ -16,7 +16,7 @@ _must_check_ int scan_all(const Sysroot *root, Inventory **ret);
 /*
  * A new snapshot in which only `changed` (sorted or not, repeats allowed) are read again; all
  * other devices are shared with `previous`. Devices that are gone are left out. PFs of changed
- * VFs, and members of changed devices' groups, are read again too.
+ * VFs, new VFs of changed PFs, and members of changed devices' groups, are read again too.
  */
 _must_check_ int scan_changed(const Sysroot *root, const Inventory *previous,
                               const PciAddress *changed, size_t n, Inventory **ret);

@@ -335,6 +335,26 @@ static void test_changed_vf_counts_at_its_pf(void)
         g_assert_null(find(less, "0000:41:11.0"));
 }
 
+/* The kernel tells of a VF before it makes the links to and from its PF. */
+static void test_changed_pf_knows_its_new_vfs(void)
+{
+        g_autoptr(FakeTree) t = fake_new();
+        _cleanup_(inventory_freep) Inventory *before = NULL, *after = NULL;
+        const PciAddress pf = address(NIC);
+
+        add_pf(t);
+        fake_device(t, "pci0000:00/0000:00:1c.4", "0000:41:11.0", VF_ALIAS);
+        before = scan(t);
+        g_assert_false(find(before, "0000:41:11.0")->is_vf);
+        fake_device_link(t, "0000:41:11.0", "physfn", "../" NIC);
+        fake_device_link(t, NIC, "virtfn2", "../0000:41:11.0");
+        add_vf(t, "0000:41:11.2", 3);
+        g_assert_cmpint(scan_changed(&t->root, before, &pf, 1, &after), ==, 0);
+        g_assert_cmpint(find(after, "0000:41:11.0")->vf_index, ==, 2);
+        g_assert_cmpint(find(after, "0000:41:11.2")->vf_index, ==, 3);
+        g_assert_true(find(after, "0000:41:10.2") == find(before, "0000:41:10.2"));
+}
+
 static void test_override_shown_as_null_is_unset(void)
 {
         g_autoptr(FakeTree) t = fake_new();
@@ -404,6 +424,7 @@ int main(int argc, char *argv[])
         TEST(changed_reads_only_what_changed);
         TEST(changed_follows_the_group);
         TEST(changed_vf_counts_at_its_pf);
+        TEST(changed_pf_knows_its_new_vfs);
         TEST(override_shown_as_null_is_unset);
         TEST(serial_number);
         return g_test_run();
