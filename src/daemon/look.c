@@ -93,6 +93,18 @@ void manager_look_at_group(Manager *m, int group)
                 manager_look_at(m, &g->members[0]->address);
 }
 
+/* VFs that had to go for a number that failed are not made to go for it again and again. */
+static void note_given_up(const Manager *m, const Inventory *inv, Desired *desired)
+{
+        for (size_t i = 0; i < m->n_tracks; i++) {
+                const Track *t = &m->tracks[i];
+                ssize_t k = t->gave_up > 0 ? inventory_index(inv, &t->address) : -1;
+
+                if (k >= 0 && desired->targets[k].num_vfs == (int)t->gave_up)
+                        desired->targets[k].gave_up = t->failure;
+        }
+}
+
 /* While a PF is at work, nothing begins there, and its VFs may be halfway. */
 static bool may_remove(const Manager *m, const Inventory *inv, const UseTable *uses)
 {
@@ -116,6 +128,8 @@ int manager_compute(Manager *m, const Inventory *inv, const RequestTable *reques
         int r;
 
         r = desired_compute(m->config, requests, &m->origins, inv, &desired);
+        if (r >= 0 && requests == &m->requests)
+                note_given_up(m, inv, desired);
         if (r >= 0)
                 r = driver_choices_resolve(&m->root, &m->aliases, inv, desired, &m->origins,
                                            &choices);

@@ -168,7 +168,7 @@ static int remove_one(Manager *m, const PciAddress *a, sd_bus_error *error)
 
         if (!rule)
                 return 0;
-        if (!startswith(rule->name, FILE_PREFIX))
+        if (!startswith(rule->name, FILE_PREFIX) || m->desired->targets[i].pf_rule == rule)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED,
                                          "%s: the file '%s' decides for it: change or remove it",
                                          PCI_ADDRESS_STR(a), rule->path);

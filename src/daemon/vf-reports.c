@@ -8,6 +8,10 @@
 #include "basic/log.h"
 #include "daemon/manager-internal.h"
 
+/* What was rejected is tried again after a link message, but no storm of these makes one of tries.
+ */
+#define RETRY_USEC (500 * USEC_PER_MSEC)
+
 typedef struct VfEntry {
         PciAddress address;
         bool fresh; /* nothing is known to have happened to it since the PF was asked */
@@ -90,10 +94,12 @@ void manager_doubt_link(Manager *m, uint32_t ifindex)
                         continue;
                 pf->stale = true;
                 for (unsigned k = 0; k < pf->n_vfs; k++) {
-                        Track *t = manager_track(m, &pf->vfs[k].address);
+                        const PciAddress *vf = &pf->vfs[k].address;
+                        const Track *t = manager_find_track(m, vf);
 
                         if (t && t->failure == REASON_VF_SETTING_REJECTED)
-                                t->retry_usec = 0;
+                                manager_track(m, vf)->retry_usec =
+                                        MIN(t->retry_usec, manager_now(m) + RETRY_USEC);
                 }
                 manager_look_at(m, &pf->address);
         }
@@ -138,7 +144,7 @@ static void on_reported(const WorkerRequest *q, PoolOutcome outcome, const Worke
                         set_report(m, &pf->vfs[i], there ? VF_REPORT_THERE : VF_REPORT_UNAVAILABLE,
                                    there ? &reply->vfs[i - q->first] : &(VfSettings){ 0 });
         pf->asked = false;
-        if (end < pf->n_vfs)
+        if (end < pf->n_vfs && !pf->stale)
                 ask(m, pf, end);
         r = manager_schedule_look(m, 0);
         if (r < 0)
@@ -161,7 +167,8 @@ static int carry_over(Manager *m, const Device *pf, PfReport *ret)
                 known->vfs = NULL;
                 return 0;
         }
-        *ret = (PfReport){ .address = pf->address, .stale = true };
+        /* An answer that is still to come is about other VFs, and none of these takes it. */
+        *ret = (PfReport){ .address = pf->address, .stale = true, .asked = known && known->asked };
         ret->vfs = calloc(pf->num_vfs, sizeof(VfEntry));
         if (!ret->vfs)
                 return -ENOMEM;

@@ -252,6 +252,15 @@ static void take_in_failure(Manager *m, Track *t, const RunResult *result)
         t->stuck = pool_find_stuck(m->pool, &t->address) > 0;
 }
 
+/* A number of VFs for which others had to go is not tried again by itself. */
+static void give_up(Track *pf, const Unit *u)
+{
+        const Step *s = unit_find_step(u, STEP_SET_NUMVFS, &u->members[0]);
+
+        if (u->sriov && s && u->num_vfs > 0 && pf)
+                pf->gave_up = (unsigned)strtoul(s->argument, NULL, 10);
+}
+
 /* Steps whose failure did not end the run: only their device is not as declared. */
 static void take_in_notes(Manager *m, const RunResult *result)
 {
@@ -287,6 +296,8 @@ static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
                 else
                         t->attempted = true;
         }
+        if (!result->ok && result->begun && !result->stuck)
+                give_up(manager_track(m, &u->members[0]), u);
         take_in_notes(m, result);
 }
 
@@ -341,10 +352,36 @@ static void on_done(Run *run, const RunResult *result, void *userdata)
                 log_error_errno(r, "Failed to schedule a look at the devices: %m");
 }
 
+static bool is_pf_of(const Manager *m, const PciAddress *pf, const PciAddress *vf)
+{
+        const Device *d = inventory_find(m->inventory, vf);
+
+        return d && d->is_vf && pci_address_equal(&d->pf, pf);
+}
+
+/* VFs and their number are not changed at the same time. */
+static bool pf_and_vf_meet(const Manager *m, const Unit *u)
+{
+        for (size_t i = 0; i < u->n_members; i++) {
+                const Device *d = inventory_find(m->inventory, &u->members[i]);
+                const Track *pf = d && d->is_vf ? manager_find_track((void *)m, &d->pf) : NULL;
+
+                if (pf && pf->working)
+                        return true;
+                if (!unit_find_step(u, STEP_SET_NUMVFS, &u->members[i]))
+                        continue;
+                for (size_t k = 0; k < m->n_tracks; k++)
+                        if (m->tracks[k].working &&
+                            is_pf_of(m, &u->members[i], &m->tracks[k].address))
+                                return true;
+        }
+        return false;
+}
+
 /* Contended and stuck devices are left alone; failed ones wait for their time. */
 static bool may_begin(Manager *m, const Unit *u, uint64_t now)
 {
-        if (u->n_steps == 0 || u->n_refusals > 0 || is_working(m, u))
+        if (u->n_steps == 0 || u->n_refusals > 0 || is_working(m, u) || pf_and_vf_meet(m, u))
                 return false;
         for (size_t i = 0; i < u->n_members; i++) {
                 const Track *t = manager_find_track(m, &u->members[i]);

@@ -130,7 +130,7 @@ static char *sentence_of_error(const Step *s, const WorkerReply *reply)
         else if (s->kind == STEP_SET_NUMVFS)
                 r = asprintf(&text, "the kernel refused %s VFs: %s (%s)", s->argument,
                              strerrordesc_np(error), strempty(name));
-        else if (s->kind == STEP_VF_SETTING)
+        else if (s->kind == STEP_VF_SETTING && reply->text[0])
                 r = asprintf(&text, "%s", reply->text);
         else
                 r = asprintf(&text, "the step %s failed: %s (%s)", step_kind_to_string(s->kind),
@@ -192,7 +192,8 @@ static void step_ended(Run *run, size_t i, PoolOutcome outcome, const WorkerRepl
             run_note(run, REASON_VF_SETTING_REJECTED, &s->address, sentence_of_error(s, reply)) >=
                     0)
                 return;
-        if (reply->error != 0) {
+        /* Whether a driver takes a VF that nobody declared is the kernel's affair. */
+        if (reply->error != 0 && !(s->kind == STEP_PROBE && run->unit.sriov)) {
                 run_fail(run, reason_of_error(s, reply->error), &s->address,
                          sentence_of_error(s, reply));
                 return;

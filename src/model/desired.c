@@ -14,15 +14,33 @@ static bool vfs_are_back(const Origin *o, const Inventory *inv, const Desired *d
                inv->devices[i]->num_vfs == o->num_vfs;
 }
 
+/* Which file decides may change with nothing to be done; it is the one to be waited for then. */
+static bool update_rule(Origin *o, const Inventory *inv, const Desired *desired)
+{
+        ssize_t i = inventory_index(inv, &o->address);
+        const Target *t = i >= 0 ? &desired->targets[i] : NULL;
+        char *name;
+
+        if (!t || !t->rule || t->requested || streq_ptr(o->rule, t->rule->name))
+                return false;
+        name = strdup(t->rule->name);
+        if (!name)
+                return false;
+        free(o->rule);
+        o->rule = name;
+        return true;
+}
+
 bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
                         const Config *config)
 {
         bool pruned = false;
 
         for (size_t i = t->n_origins; i > 0; i--) {
-                const Origin *o = &t->origins[i - 1];
+                Origin *o = &t->origins[i - 1];
                 const PciAddress address = o->address;
 
+                pruned = update_rule(o, inv, desired) || pruned;
                 if (vfs_are_back(o, inv, desired)) {
                         origin_table_forget_counted(t, &address);
                         pruned = true;
@@ -62,7 +80,8 @@ static const Access *rule_access(const Rule *r)
 static void target_from_rule(Target *t, const Rule *r, const Device *d)
 {
         *t = (Target){
-                .num_vfs = r->num_vfs == VF_COUNT_MAX ? (int)d->total_vfs : (int)r->num_vfs,
+                .num_vfs = r->num_vfs == VF_COUNT_MAX && d->total_vfs > 0 ? (int)d->total_vfs
+                                                                          : (int)r->num_vfs,
                 .kind = r->target,
                 .driver = r->driver,
                 .rule = r,
@@ -105,6 +124,14 @@ static void target_from_request(Target *t, const Request *r)
         };
 }
 
+/* A file that says how many VFs there are is about PFs, whatever else its keys would match. */
+static MatchResult match_rule(const Rule *rule, const Device *d, const OriginTable *origins)
+{
+        if (rule->has_sriov && d->is_vf)
+                return MATCH_NO;
+        return match_device(&rule->match, d, origin_table_find_device(origins, d));
+}
+
 /* One rule over all devices: the first rule that matches a device decides for it. */
 static void apply_rule(const Rule *rule, const Inventory *inv, const OriginTable *origins,
                        Target *targets)
@@ -112,12 +139,8 @@ static void apply_rule(const Rule *rule, const Inventory *inv, const OriginTable
         bool mismatch;
         int n = 0;
 
-        for (size_t i = 0; i < inv->n_devices && rule->match.expect >= 0; i++) {
-                const Device *d = inv->devices[i];
-
-                n += match_device(&rule->match, d, origin_table_find_device(origins, d)) ==
-                     MATCH_YES;
-        }
+        for (size_t i = 0; i < inv->n_devices && rule->match.expect >= 0; i++)
+                n += match_rule(rule, inv->devices[i], origins) == MATCH_YES;
         mismatch = rule->match.expect >= 0 && n != rule->match.expect;
         for (size_t i = 0; i < inv->n_devices; i++) {
                 const Device *d = inv->devices[i];
@@ -125,7 +148,7 @@ static void apply_rule(const Rule *rule, const Inventory *inv, const OriginTable
 
                 if (t->matched)
                         continue;
-                switch (match_device(&rule->match, d, origin_table_find_device(origins, d))) {
+                switch (match_rule(rule, d, origins)) {
                 case MATCH_YES:
                         target_from_rule(t, rule, d);
                         t->problem = mismatch ? REASON_EXPECT_MISMATCH : REASON_NONE;
@@ -204,10 +227,14 @@ static void hold_broken(const Config *config, const Inventory *inv, const Origin
         for (size_t i = 0; i < inv->n_devices; i++) {
                 const Origin *o = origin_table_find_device(origins, inv->devices[i]);
 
-                if (o && o->rule && targets[i].kind == TARGET_UNMANAGED && !targets[i].requested &&
-                    (strv_contains(config->broken, o->rule) ||
-                     strv_contains(config->broken, CONFIG_BROKEN_ANY)))
+                if (!o || !o->rule ||
+                    !(strv_contains(config->broken, o->rule) ||
+                      strv_contains(config->broken, CONFIG_BROKEN_ANY)))
+                        continue;
+                if (targets[i].kind == TARGET_UNMANAGED && !targets[i].requested)
                         targets[i].hold = true;
+                else if (o->counted && targets[i].matched && targets[i].num_vfs < 0)
+                        targets[i].num_vfs = (int)inv->devices[i]->num_vfs;
         }
 }
 

@@ -20,6 +20,7 @@ typedef struct Target {
         const Access *access; /* or NULL */
         const Rule *pf_rule;  /* of a VF: the file whose sections give its settings, or NULL */
         int num_vfs;          /* of a PF: so many VFs, -1: says nothing of them */
+        Reason gave_up;       /* of a PF: why that number is not tried again by itself */
         Reason problem;       /* id-mismatch, expect-mismatch: not to be touched */
 } Target;
 
@@ -58,7 +59,8 @@ void driver_choices_free(DriverChoice *choices, size_t n);
 
 /*
  * Forgets what was taken from cards that are gone and that no file names any more: the override
- * went with the card. And numbers of VFs that are what they were. Whether anything was forgotten.
+ * went with the card. And numbers of VFs that are what they were. Notes which files decide now.
+ * Whether anything changed.
  */
 bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
                         const Config *config);

@@ -65,7 +65,7 @@ bool move_unbinds(const Move *m)
 }
 
 /* Before the VF is bound: its new driver must not see other ones. */
-static int add_vf_settings(Unit *u, const Move *moves, size_t n)
+int planner_add_vf_settings(Unit *u, const Move *moves, size_t n)
 {
         int r = 0;
 
@@ -91,7 +91,8 @@ static int add_removals(Unit *u, const Move *moves, size_t n)
 
         for (size_t i = 0; i < n && r >= 0; i++)
                 if (moves[i].device->num_vfs > 0 && move_unbinds(&moves[i]))
-                        r = planner_add_removal(u, moves[i].device);
+                        r = unit_add_count(u, &moves[i].device->address, 0,
+                                           "its driver cannot let go of it with VFs");
         return r;
 }
 
@@ -192,7 +193,8 @@ static int add_binds(Unit *u, const Move *moves, size_t n)
                         r = unit_add_step(u, STEP_BIND, &d->address, moves[i].driver,
                                           moves[i].kind == MOVE_TAKE ? "as declared"
                                                                      : "as it was before vfiod");
-                else if (moves[i].kind == MOVE_TO_HOST)
+                else if (moves[i].kind == MOVE_TO_HOST ||
+                         (moves[i].kind == MOVE_GIVE_BACK && d->is_vf && !moves[i].origin->driver))
                         r = unit_add_step(u, STEP_PROBE, &d->address, NULL,
                                           "the kernel chooses its host driver");
         }
@@ -225,8 +227,8 @@ static int add_node_access(Unit *u, const Move *moves, size_t n)
 int planner_add_steps(Unit *u, const Move *moves, size_t n)
 {
         static int (*const phases[])(Unit *, const Move *, size_t) = {
-                add_removals, add_vf_settings,        add_modules, add_overrides,
-                add_unbinds,  add_restored_overrides, add_binds,   add_late_overrides,
+                add_removals, planner_add_vf_settings, add_modules, add_overrides,
+                add_unbinds,  add_restored_overrides,  add_binds,   add_late_overrides,
         };
         int r;
 

@@ -122,22 +122,18 @@ static int check_vfs(const Planner *p, Unit *u, const Move *moves, size_t n)
         return r;
 }
 
+bool planner_waits_for_report(const Target *t, const Device *vf)
+{
+        return t->pf_rule && vf->vf_report == VF_REPORT_PENDING &&
+               rule_vf_settings(t->pf_rule, (unsigned)vf->vf_index).set != 0;
+}
+
 /* A VF is not moved before it is known what its PF has set for it. */
 static int check_reports(Unit *u, const Move *moves, size_t n)
 {
-        int r;
-
-        for (size_t i = 0; i < n; i++) {
-                const Rule *rule = moves[i].target->pf_rule;
-
-                if (!rule || moves[i].device->vf_report != VF_REPORT_PENDING ||
-                    rule_vf_settings(rule, (unsigned)moves[i].device->vf_index).set == 0)
-                        continue;
-                r = unit_refuse(u, REASON_WAITING, &moves[i].device->address, NULL);
-                if (r >= 0)
-                        u->refusals[u->n_refusals - 1].waits = true;
-                return r;
-        }
+        for (size_t i = 0; i < n; i++)
+                if (planner_waits_for_report(moves[i].target, moves[i].device))
+                        return unit_refuse_waiting(u, REASON_WAITING, &moves[i].device->address);
         return 0;
 }
 
@@ -215,7 +211,7 @@ static int plan_unit(const Planner *p, int group, Device *const *members, size_t
 
 /*
  * The devices that are planned together with this one, if it is the first of them. None if one of
- * them is to go.
+ * them is to go with a PF of another group; those of a PF of this group go with it.
  */
 static size_t collect_members(const Planner *p, size_t index, Device **members)
 {
@@ -228,12 +224,17 @@ static size_t collect_members(const Planner *p, size_t index, Device **members)
                 return p->doomed[index] ? 0 : 1;
         }
         for (size_t i = 0; i < g->n_members; i++) {
-                if (p->doomed[inventory_index(p->inv, &g->members[i]->address)])
-                        return 0;
-                if (!device_is_bridge(g->members[i]))
+                const Device *m = g->members[i], *pf;
+
+                if (p->doomed[inventory_index(p->inv, &m->address)]) {
+                        pf = inventory_find(p->inv, &m->pf);
+                        if (!pf || pf->group != d->group)
+                                return 0;
+                } else if (!device_is_bridge(m)) {
                         members[n++] = g->members[i];
+                }
         }
-        return members[0] == d ? n : 0;
+        return n > 0 && members[0] == d ? n : 0;
 }
 
 /* The units that begin with this device: of the PF that it is, and of its group. */

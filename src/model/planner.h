@@ -57,5 +57,8 @@ void planner_mark_doomed(Planner *p);
  */
 _must_check_ int planner_plan_pf(const Planner *p, size_t index, Unit *u);
 
-/* Takes away all VFs of a PF that is there, whatever it has. */
-_must_check_ int planner_add_removal(Unit *u, const Device *pf);
+/* What the PFs of these VFs have not set yet. */
+_must_check_ int planner_add_vf_settings(Unit *u, const Move *moves, size_t n);
+
+/* Whether the VF has settings, and what its PF has set is not known yet. */
+bool planner_waits_for_report(const Target *t, const Device *vf);

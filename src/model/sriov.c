@@ -44,8 +44,11 @@ static Fate fate_of_vfs(const Planner *p, size_t index)
         if (pf->num_vfs == 0)
                 return FATE_STAY;
         if (move_unbinds(&m))
-                return FATE_LEFT;
-        return wanted >= 0 && (unsigned)wanted != pf->num_vfs ? FATE_REPLACED : FATE_STAY;
+                return m.target->accept & hazard_bit(REASON_VFS_EXIST) ? FATE_LEFT : FATE_STAY;
+        if (wanted < 0 || (unsigned)wanted == pf->num_vfs || (unsigned)wanted > pf->total_vfs ||
+            !pf->driver || pf->driver_is_vfio || m.target->gave_up != REASON_NONE)
+                return FATE_STAY;
+        return FATE_REPLACED;
 }
 
 void planner_mark_doomed(Planner *p)
@@ -54,11 +57,8 @@ void planner_mark_doomed(Planner *p)
                 const Device *pf = p->inv->devices[i];
                 Fate fate = pf->total_vfs > 0 ? fate_of_vfs(p, i) : FATE_STAY;
 
-                /* VFs in the group of a PF that moves are planned with it. */
                 for (size_t k = 0; k < p->inv->n_devices && fate != FATE_STAY; k++)
-                        if (is_vf_of(p->inv->devices[k], pf))
-                                p->doomed[k] = fate == FATE_REPLACED || pf->group < 0 ||
-                                               p->inv->devices[k]->group != pf->group;
+                        p->doomed[k] = p->doomed[k] || is_vf_of(p->inv->devices[k], pf);
         }
 }
 
@@ -81,25 +81,6 @@ int planner_refuse_used_vfs(const Planner *p, Unit *u, const Device *pf, const T
         return r;
 }
 
-static int add_count(Unit *u, const Device *pf, unsigned n, const char *why)
-{
-        char number[12];
-        int r;
-
-        snprintf(number, sizeof(number), "%u", n);
-        r = unit_add_step(u, STEP_SET_NUMVFS, &pf->address, number, why);
-        if (r >= 0)
-                r = unit_add_step(u, STEP_WAIT_VFS, &pf->address, number,
-                                  n > 0 ? "until all of them are there"
-                                        : "until all of them are gone");
-        return r;
-}
-
-int planner_add_removal(Unit *u, const Device *pf)
-{
-        return add_count(u, pf, 0, "its driver cannot let go of it with VFs");
-}
-
 /* Another number than the PF has. */
 static int add_change(Unit *u, const Device *pf, const Origin *o, unsigned wanted)
 {
@@ -110,65 +91,81 @@ static int add_change(Unit *u, const Device *pf, const Origin *o, unsigned wante
                 r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "0",
                                   "no driver may take a VF before it is as declared");
         if (r >= 0 && pf->num_vfs > 0)
-                r = add_count(u, pf, 0,
-                              wanted > 0 ? "the kernel changes their number only through 0" : why);
+                r = unit_add_count(u, &pf->address, 0,
+                                   wanted > 0 ? "the kernel changes their number only through 0"
+                                              : why);
         if (r >= 0 && u->restore && o->autoprobe_off)
                 r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "1", AUTOPROBE_WHY);
         if (r >= 0 && wanted > 0)
-                r = add_count(u, pf, wanted, why);
+                r = unit_add_count(u, &pf->address, wanted, why);
         return r;
 }
 
-/* Whether no driver would now take a VF that another one is declared for. */
+/* Whether no driver would now take a VF that is not to have it, or not yet. */
 static bool vfs_are_settled(const Planner *p, const Device *pf)
 {
         for (size_t i = 0; i < p->inv->n_devices; i++) {
                 const Target *t = &p->desired->targets[i];
 
-                if (is_vf_of(p->inv->devices[i], pf) && t->kind != TARGET_UNMANAGED &&
-                    (t->kind == TARGET_NONE || planner_move(p, i).kind != MOVE_STAY))
+                if (is_vf_of(p->inv->devices[i], pf) &&
+                    (t->kind == TARGET_NONE || t->hold || t->problem != REASON_NONE ||
+                     planner_move(p, i).kind != MOVE_STAY ||
+                     planner_waits_for_report(t, p->inv->devices[i])))
                         return false;
         }
         return true;
 }
 
-/* VFs that nobody declared a driver for get the one that they would have had without vfiod. */
+/* A VF that gets the driver that it would have had without vfiod. */
+static bool vf_is_probed(const Planner *p, size_t index, const Device *pf)
+{
+        const Device *vf = p->inv->devices[index];
+        TargetKind kind = p->desired->targets[index].kind;
+
+        return is_vf_of(vf, pf) && !vf->driver && (kind == TARGET_UNMANAGED || kind == TARGET_HOST);
+}
+
+/* These have no driver yet, so here too their settings come first. */
 static int add_autoprobe(const Planner *p, Unit *u, const Device *pf)
 {
-        int r;
+        int r = 0;
 
         u->restore = true;
-        r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "1", AUTOPROBE_WHY);
         for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++) {
-                const Device *vf = p->inv->devices[i];
+                const Move m = planner_move(p, i);
 
-                if (!is_vf_of(vf, pf) || vf->driver ||
-                    p->desired->targets[i].kind != TARGET_UNMANAGED ||
-                    planner_move(p, i).kind != MOVE_STAY)
-                        continue;
-                r = unit_add_member(u, &vf->address);
-                if (r >= 0)
-                        r = unit_add_step(u, STEP_PROBE, &vf->address, NULL,
-                                          "the kernel chooses its driver");
+                if (vf_is_probed(p, i, pf))
+                        r = unit_add_member(u, &m.device->address);
+                if (r >= 0 && vf_is_probed(p, i, pf))
+                        r = planner_add_vf_settings(u, &m, 1);
         }
+        if (r >= 0)
+                r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "1", AUTOPROBE_WHY);
+        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++)
+                if (vf_is_probed(p, i, pf))
+                        r = unit_add_step(u, STEP_PROBE, &p->inv->devices[i]->address, NULL,
+                                          "the kernel chooses its driver");
         return r;
 }
 
-static int refuse_count(Unit *u, const Device *pf, int wanted)
+static int refuse_count(Unit *u, const Device *pf, const Target *t, int wanted)
 {
         _cleanup_free_ char *detail = NULL;
-        int r;
 
         if (pf->total_vfs == 0)
                 return wanted > 0 ? unit_refuse(u, REASON_SRIOV_UNSUPPORTED, &pf->address, NULL)
                                   : 0;
         if (wanted == 0 && pf->num_vfs == 0)
                 return 0;
-        if (!pf->driver || pf->driver_is_vfio) {
-                r = unit_refuse(u, REASON_SRIOV_DRIVER_MISSING, &pf->address, NULL);
-                if (r >= 0)
-                        u->refusals[0].waits = true;
-                return r;
+        if (!pf->driver || pf->driver_is_vfio)
+                return unit_refuse_waiting(u, REASON_SRIOV_DRIVER_MISSING, &pf->address);
+        if (t->gave_up != REASON_NONE && pf->num_vfs > 0 && (unsigned)wanted != pf->num_vfs) {
+                if (asprintf(&detail,
+                             "it could not get %d VFs, and the %u that it had were made again: "
+                             "'vfioctl apply' tries once more",
+                             wanted, pf->num_vfs) < 0)
+                        return -ENOMEM;
+                return unit_refuse(u, t->gave_up, &pf->address, detail);
         }
         if ((unsigned)wanted <= pf->total_vfs)
                 return 0;
@@ -195,7 +192,8 @@ int planner_plan_pf(const Planner *p, size_t index, Unit *u)
         bool off = m.origin && m.origin->autoprobe_off;
 
         /* The unit of its own group goes first. */
-        if ((wanted < 0 && !off) || m.kind != MOVE_STAY || m.target->hold)
+        if ((wanted < 0 && !off) || m.kind != MOVE_STAY || m.target->hold ||
+            m.target->problem != REASON_NONE)
                 return 0;
         u->sriov = true;
         u->group = pf->group;
@@ -203,7 +201,7 @@ int planner_plan_pf(const Planner *p, size_t index, Unit *u)
         u->restore = m.target->num_vfs < 0;
         r = unit_add_member(u, &pf->address);
         if (r >= 0 && wanted >= 0)
-                r = refuse_count(u, pf, wanted);
+                r = refuse_count(u, pf, m.target, wanted);
         if (r < 0 || u->n_refusals > 0)
                 return r;
         if (wanted < 0 || (unsigned)wanted == pf->num_vfs)

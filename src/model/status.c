@@ -75,6 +75,7 @@ void track_reset(Track *t)
         track_succeeded(t);
         t->attempted = false;
         t->contended = false;
+        t->gave_up = 0;
         t->was_ready = false;
         t->n_drifts = 0;
 }
@@ -139,18 +140,30 @@ static void set_unfinished(DeviceStatus *s, const Track *t, const Track *obstacl
         }
 }
 
-/* A VF that goes when its PF gets another number of them. */
-static void set_doomed(DeviceStatus *s, const Unit *pf)
+/* A VF that goes when its PF gets another number of them stands where its PF stands. */
+static void set_doomed(DeviceStatus *s, const Unit *u, const Track *pf)
 {
+        const char *sentence = "work on it comes first";
+
         s->state = STATE_PENDING;
         s->reason = REASON_WAITING;
-        if (asprintf(&s->detail, "its PF %s is to have another number of VFs first",
-                     PCI_ADDRESS_STR(&pf->members[0])) < 0)
+        if (u->n_refusals > 0) {
+                set_refused(s, refusal_for(u, &u->members[0]));
+                return;
+        }
+        if (pf && pf->failure != REASON_NONE) {
+                s->state = STATE_FAILED;
+                s->reason = pf->failure;
+                sentence = pf->detail ? pf->detail : reason_row(pf->failure)->sentence;
+        }
+        if (asprintf(&s->detail, "%s: %s", PCI_ADDRESS_STR(&u->members[0]), sentence) < 0)
                 s->detail = NULL;
 }
 
+/* `of_first`: what is known of the unit's first member. */
 static void device_status(const Target *target, const Unit *u, const Track *t,
-                          const Track *obstacle, bool disabled, DeviceStatus *s)
+                          const Track *obstacle, const Track *of_first, bool disabled,
+                          DeviceStatus *s)
 {
         bool of_pf = u && u->sriov, pf = of_pf && pci_address_equal(&u->members[0], &s->address);
         bool managed = target_is_managed(target) || pf;
@@ -169,7 +182,7 @@ static void device_status(const Target *target, const Unit *u, const Track *t,
                 s->state = STATE_BLOCKED;
                 s->reason = REASON_DISABLED;
         } else if (of_pf && !pf && managed) {
-                set_doomed(s, u);
+                set_doomed(s, u, of_first);
         } else if (u && managed && u->n_refusals > 0) {
                 set_refused(s, refusal_for(u, &s->address));
         } else if (s->differs) {
@@ -232,7 +245,10 @@ int status_compute(const Inventory *inv, const Desired *desired, const Plan *pla
                 s->address = inv->devices[i]->address;
                 device_status(&desired->targets[i], units[i],
                               find_track ? find_track(userdata, &s->address) : NULL,
-                              find_obstacle(units[i], find_track, userdata), disabled, s);
+                              find_obstacle(units[i], find_track, userdata),
+                              find_track && units[i] ? find_track(userdata, &units[i]->members[0])
+                                                     : NULL,
+                              disabled, s);
         }
         for (size_t i = 0; i < desired->n_absent; i++)
                 t->statuses[t->n_statuses++] = (DeviceStatus){

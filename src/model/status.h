@@ -39,6 +39,7 @@ typedef struct Track {
         unsigned n_drifts;   /* times that another moved it away, in a row */
         uint64_t drift_usec; /* of the last one */
         bool contended;
+        unsigned gave_up; /* of a PF: so many VFs could not be made in the place of others */
 } Track;
 
 void track_done(Track *t);

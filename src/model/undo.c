@@ -2,8 +2,6 @@
 
 #include "model/unit.h"
 
-#include <stdio.h>
-
 /* The driver that a done step of the unit took the device from, or NULL. */
 static const char *undo_driver(const Unit *u, const bool *done, const PciAddress *a)
 {
@@ -53,21 +51,11 @@ static int undo_late_override(const Unit *u, const bool *done, const OriginTable
         return unit_restore_override(undo, &s->address, o->override, UNDO_WHY);
 }
 
-static int undo_count(Unit *undo, const PciAddress *pf, unsigned n)
-{
-        char number[12];
-        int r;
-
-        snprintf(number, sizeof(number), "%u", n);
-        r = unit_add_step(undo, STEP_SET_NUMVFS, pf, number, UNDO_WHY);
-        return r < 0 ? r : unit_add_step(undo, STEP_WAIT_VFS, pf, number, UNDO_WHY);
-}
-
 static int undo_creation(const Unit *u, const bool *done, const OriginTable *before, const Step *s,
                          Unit *undo)
 {
         return s->kind == STEP_SET_NUMVFS && !streq(s->argument, "0")
-                       ? undo_count(undo, &s->address, 0)
+                       ? unit_add_count(undo, &s->address, 0, UNDO_WHY)
                        : 0;
 }
 
@@ -77,7 +65,7 @@ static int undo_removal(const Unit *u, const bool *done, const OriginTable *befo
         const Origin *o = origin_table_find(before, &s->address);
 
         return s->kind == STEP_SET_NUMVFS && streq(s->argument, "0") && o && o->num_vfs > 0
-                       ? undo_count(undo, &s->address, o->num_vfs)
+                       ? unit_add_count(undo, &s->address, o->num_vfs, UNDO_WHY)
                        : 0;
 }
 

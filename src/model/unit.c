@@ -72,6 +72,19 @@ int unit_restore_override(Unit *u, const PciAddress *address, const char *overri
                              override, why);
 }
 
+int unit_add_count(Unit *u, const PciAddress *pf, unsigned n, const char *why)
+{
+        char number[12];
+        int r;
+
+        snprintf(number, sizeof(number), "%u", n);
+        r = unit_add_step(u, STEP_SET_NUMVFS, pf, number, why);
+        return r < 0 ? r
+                     : unit_add_step(u, STEP_WAIT_VFS, pf, number,
+                                     n > 0 ? "until all of them are there"
+                                           : "until all of them are gone");
+}
+
 int unit_add_vf_setting(Unit *u, const PciAddress *vf, const VfSettings *settings)
 {
         char *text = vf_settings_format(settings);
@@ -110,6 +123,15 @@ int unit_refuse(Unit *u, Reason reason, const PciAddress *address, const char *d
         u->refusals[u->n_refusals++] =
                 (Refusal){ .reason = reason, .address = *address, .detail = copy };
         return 0;
+}
+
+int unit_refuse_waiting(Unit *u, Reason reason, const PciAddress *address)
+{
+        int r = unit_refuse(u, reason, address, NULL);
+
+        if (r >= 0)
+                u->refusals[u->n_refusals - 1].waits = true;
+        return r;
 }
 
 int unit_copy(const Unit *u, Unit *ret)

@@ -37,7 +37,8 @@ VfSettings vf_settings_missing(const VfSettings *wanted, const VfSettings *actua
         missing.set = 0;
         for (VfSetting i = 0; i < _VF_SETTING_MAX; i++)
                 if (vf_settings_has(wanted, i) &&
-                    wanted->values[i] != (vf_settings_has(actual, i) ? actual->values[i] : 0))
+                    wanted->values[i] !=
+                            (vf_settings_has(actual, i) ? actual->values[i] : i == VF_SPOOF_CHECK))
                         vf_settings_put(&missing, i, wanted->values[i]);
         for (size_t i = 0; i < ELEMENTSOF(pairs); i++) {
                 uint32_t pair = UINT32_C(1) << pairs[i].one | UINT32_C(1) << pairs[i].other;

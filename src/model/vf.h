@@ -52,8 +52,8 @@ static inline void vf_settings_put(VfSettings *s, VfSetting which, uint64_t valu
 
 /*
  * What of `wanted` is to be set, given what the driver reports. What it does not report is taken
- * for 0, as every VF has it at first. A rate or a tag is set together with its other half, if that
- * is wanted.
+ * for what every VF has at first: the spoof check on, all else 0. A rate or a tag is set together
+ * with its other half, if that is wanted.
  */
 VfSettings vf_settings_missing(const VfSettings *wanted, const VfSettings *actual);
 

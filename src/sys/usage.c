@@ -188,8 +188,8 @@ static int find_block_users(Look *l)
 
         r = optional(list_dir_at(l->root->sys, SYSFS_BLOCK_CLASS, &l->blocks));
         if (r >= 0)
-                r = optional(read_file_at(l->root->root, "proc/self/mountinfo", TABLE_MAX,
-                                          &l->mounts, NULL));
+                r = optional(read_file_at(l->root->root, "proc/1/mountinfo", TABLE_MAX, &l->mounts,
+                                          NULL));
         if (r >= 0)
                 r = optional(read_file_at(l->root->root, "proc/swaps", TABLE_MAX, &l->swaps, NULL));
         for (char **block = l->blocks; block && *block && r >= 0; block++) {

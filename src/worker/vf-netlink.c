@@ -244,6 +244,10 @@ int step_vf_setting(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
         if (!settings_are_sane(&q->settings))
                 return -EINVAL;
         r = find_pf(root, &q->address, &pf, &vf);
+        /* Waits for a PF that is still making its VFs: what is set before that is lost. */
+        if (r >= 0)
+                (void)sysfs_read_number(root->sys, SYSFS_DEVICE_PATH(&pf, "sriov_numvfs"),
+                                        UINT16_MAX, 0);
         if (r >= 0)
                 r = talk_open(root, &pf, p, &t);
         for (size_t i = 0; i < ELEMENTSOF(parts) && r >= 0; i++) {

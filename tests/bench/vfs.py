@@ -54,6 +54,7 @@ def create(host, pf, count, program):
 
 
 def bench_create(host, comparison, pf, count):
+    host.sh("modprobe vfio-pci")
     name = f"create{count}-{NAMES[pf]}"
     comparison.alternate(lambda program: {name: create(host, pf, count, program)})
     other = create(host, pf, count, "driverctl")
@@ -97,6 +98,7 @@ def unbind(host, addresses, program):
 
 def bench_moves(host, comparison, count):
     """VFs that work, each with a controller of its own."""
+    host.sh("modprobe vfio-pci")
     pf = f"{DEVICES}/{DRIVE}"
     host.sh(f"cd {pf}; set -e; nvme-online share /dev/nvme0; until [ -e /dev/nvme0n1 ]; do sleep 0.1; done; "
             f"echo 0 > sriov_drivers_autoprobe; echo {count} > sriov_numvfs; "
@@ -109,11 +111,3 @@ def bench_moves(host, comparison, count):
     timed(host, f"floor bind {' '.join(addresses)}; floor clear {' '.join(addresses)}", on(addresses, ""))
     comparison.alternate(lambda program: unbind(host, addresses, program))
     comparison.line(f"unbind{count}")
-
-
-def bench(host, comparison, count):
-    host.sh("modprobe vfio-pci")
-    bench_create(host, comparison, DRIVE, count)
-    bench_looks(host, count)
-    bench_create(host, comparison, NIC, 7)
-    bench_moves(host, comparison, count)

@@ -8,6 +8,7 @@ made-up sysfs. harness.py tells it by files in ROOT/faults, named VERB-ADDRESS, 
     die-after  the worker ends when the write is done, before it answers
     NUMBER     the kernel answers with this errno
 
+For more VFs than faults/memory-for-vfs says there is no memory.
 PFs have VFs at 0000:01:DEVICE.INDEX, with the settings that were made in the file "settings".
 """
 
@@ -146,6 +147,8 @@ class Kernel:
             return errno.ENOENT, ""
         if now and wanted:
             return errno.EBUSY, ""
+        if wanted > int(self.read(f"{self.root}/faults/memory-for-vfs") or wanted):
+            return errno.ENOMEM, ""
         for index, address in enumerate(now):
             self.remove_vf(pf, index, address)
         for index in range(wanted):

@@ -272,6 +272,41 @@ class SriovTest(HostTest):
         host.wait_state(VFS[1], "ready")
         self.assertEqual(json.loads(host.expect(0, "list", "--json=short"))[0]["num_vfs"], 3)
 
+    def test_a_number_that_fails_costs_the_vfs_only_once(self):
+        """The job ends, and what was there before is there again, with its drivers."""
+        host = self.host
+        self.start_declared(ALL_VFIO)
+        self.wait_all("ready", VFS[:3])
+        host.write("faults/memory-for-vfs", "3")
+        answer = host.ctl("sriov", PF, "5")
+        self.assertEqual(answer.status, 1, answer)
+        self.assertIn("sriov-no-resources", answer.text)
+        self.wait_all("ready", VFS[:3])
+        self.assertEqual([host.driver(vf) for vf in VFS[:3]], ["vfio-pci"] * 3)
+        self.assertEqual([line.split()[2] for line in host.requests(f"numvfs {PF}")], ["3", "0", "5", "3"])
+
+    def test_a_file_that_asks_for_too_much_memory_keeps_the_former_vfs(self):
+        host = self.host
+        self.start_declared(ALL_VFIO)
+        self.wait_all("ready", VFS[:3])
+        host.write("faults/memory-for-vfs", "3")
+        host.declare_vfs(PF, ALL_VFIO.replace("=3", "=5"))
+        host.ctl("reload")
+        host.wait_state(PF, "blocked")
+        for vf in VFS[:3]:
+            host.wait_state(vf, "ready")
+        self.assertIn("sriov-no-resources", host.expect(0, "explain", PF))
+
+    def test_releasing_a_vf_leaves_the_file_of_its_pf(self):
+        host = self.host
+        host.add_pf(PF, 1)
+        host.start()
+        host.expect(0, "sriov", "--persist", PF, "3")
+        answer = host.ctl("release", "--persist", f"{PF}/vf0")
+        self.assertEqual(answer.status, 1, answer)
+        self.assertIn(f"50-vfioctl-{PF}.conf", answer.text)
+        self.assertEqual(host.vfs(PF), VFS[:3])
+
 
 REMOVE_VFS = """
 import os, shutil, sys

@@ -322,6 +322,105 @@ static void test_a_request_counts_and_a_release_puts_back(void)
         world_done(&w);
 }
 
+static void test_settings_come_before_the_kernel_probes(void)
+{
+        size_t set = SIZE_MAX, probed = 0;
+        VfSection *s;
+        World w;
+
+        sriov_init(&w);
+        s = add_section(declare(&w, "0000:01:00.0", 1), 0, 0, TARGET_UNMANAGED);
+        vf_settings_put(&s->settings, VF_VLAN, 5);
+        world_plan(&w);
+        world_run(&w);
+        world_plan(&w);
+        for (size_t i = 0; i < w.plan->units[0].n_steps; i++) {
+                if (w.plan->units[0].steps[i].kind == STEP_VF_SETTING)
+                        set = i;
+                if (w.plan->units[0].steps[i].kind == STEP_PROBE)
+                        probed = i;
+        }
+        g_assert_cmpuint(set, <, probed);
+        settle(&w);
+        g_assert_cmpstr(find_vf(&w, "01:00.0", 0)->driver, ==, "igbvf");
+        world_done(&w);
+}
+
+/* As after a failure whose way back made the former VFs again, without drivers. */
+static void test_vfs_are_not_given_up_twice_for_a_number_that_failed(void)
+{
+        World w;
+        Rule *r;
+
+        sriov_init(&w);
+        r = declare(&w, "0000:01:00.0", 3);
+        add_section(r, 0, 6, TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        r->num_vfs = 5;
+        world_plan(&w);
+        w.desired->targets[0].gave_up = REASON_SRIOV_NO_RESOURCES;
+        plan_free(w.plan);
+        g_assert_cmpint(plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.uses, &w.plan), ==,
+                        0);
+        g_assert_cmpint(w.plan->units[0].refusals[0].reason, ==, REASON_SRIOV_NO_RESOURCES);
+        world_run(&w);
+        g_assert_cmpstr(find_vf(&w, "01:00.0", 2)->driver, ==, "vfio-pci");
+        world_done(&w);
+}
+
+static void test_vfs_of_a_refused_pf_are_kept_as_declared(void)
+{
+        World w;
+        Rule *r;
+
+        sriov_init(&w);
+        r = declare(&w, "0000:01:00.0", 3);
+        add_section(r, 0, 2, TARGET_VFIO);
+        settle(&w);
+        r->num_vfs = 9;
+        find_vf(&w, "01:00.0", 1)->driver[0] = 0;
+        settle(&w);
+        g_assert_cmpint(world_status(&w, "01:00.0").reason, ==, REASON_SRIOV_TOO_MANY);
+        g_assert_cmpstr(find_vf(&w, "01:00.0", 1)->driver, ==, "vfio-pci");
+        world_done(&w);
+}
+
+static void test_a_file_about_pfs_matches_no_vf(void)
+{
+        World w;
+        Rule *r;
+
+        sriov_init(&w);
+        world_rule(&w, MATCH_CLASS, "020000", TARGET_UNMANAGED);
+        r = w.config->rules[0];
+        r->has_sriov = true;
+        r->num_vfs = 2;
+        r->match.expect = 1;
+        add_section(r, 0, 1, TARGET_VFIO);
+        settle(&w);
+        g_assert_cmpint(world_status(&w, "01:00.0").state, ==, STATE_READY);
+        g_assert_cmpstr(find_vf(&w, "01:00.0", 1)->driver, ==, "vfio-pci");
+        world_done(&w);
+}
+
+static void test_no_driver_gets_vfs_while_it_is_unclear_which_card_is_meant(void)
+{
+        World w;
+        Rule *r;
+
+        sriov_init(&w);
+        r = declare(&w, "0000:01:00.0", 2);
+        add_section(r, 0, 1, TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        r->match.expect = 2;
+        settle(&w);
+        g_assert_cmpstr(find_vf(&w, "01:00.0", 0)->driver, ==, "");
+        g_assert_false(find(&w, "01:00.0")->autoprobe);
+        world_done(&w);
+}
+
 static void test_settings_of_ranges(void)
 {
         Rule *r = rule_new("a", "a");
@@ -496,6 +595,11 @@ int main(int argc, char *argv[])
         TEST(what_is_no_pf_and_what_is_too_many_is_said);
         TEST(nothing_is_moved_before_its_settings_are_known);
         TEST(a_request_counts_and_a_release_puts_back);
+        TEST(settings_come_before_the_kernel_probes);
+        TEST(vfs_are_not_given_up_twice_for_a_number_that_failed);
+        TEST(vfs_of_a_refused_pf_are_kept_as_declared);
+        TEST(a_file_about_pfs_matches_no_vf);
+        TEST(no_driver_gets_vfs_while_it_is_unclear_which_card_is_meant);
         TEST(settings_of_ranges);
         TEST(every_prefix_of_a_creation_can_be_taken_back);
         TEST(killed_at_every_step_it_converges_and_gives_back);

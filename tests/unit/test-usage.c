@@ -123,7 +123,7 @@ static void add_block(const FakeTree *t, const char *place, const char *name, co
 
 static void mounted(const FakeTree *t, const char *line)
 {
-        fake_file(t, "proc/self/mountinfo", line);
+        fake_file(t, "proc/1/mountinfo", line);
 }
 
 static void test_block_devices(void)

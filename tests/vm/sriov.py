@@ -385,7 +385,7 @@ def too_many(host):
     host.contains("explain", host.ctl(f"explain {NIC}").out, "sriov-too-many", "7")
     host.contains("sriov", host.ctl(f"sriov {NIC} 8", status=3).err, "sriov-too-many")
     host.contains("sriov", host.ctl(f"sriov {NIC}/vf0 1", status=5).err, "no VF 0")
-    host.contains("sriov", host.ctl("sriov 0000:00:1f.2 1", status=3).err, "sriov-unsupported")
+    host.contains("sriov", host.ctl("sriov 0000:00:1f.2 1", status=5).err, "sriov-unsupported")
     host.same("nothing made", vfs(host), [])
 
 
