@@ -17,8 +17,8 @@
 /* Events that come within this time share one look. */
 #define DEBOUNCE_USEC (30 * USEC_PER_MSEC)
 
-/* Looks take no more than about a fifth of the time while events come in. */
-enum { LOOK_SHARE = 4 };
+/* Looks that events cause are so many times their own length apart. */
+enum { LOOK_SHARE = 5 };
 
 /* More devices than that are looked at by one full look. */
 enum { LOOK_MAX = 256 };
@@ -37,7 +37,7 @@ static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
         uint64_t begin = now_usec();
         int r = manager_look(m);
 
-        m->look_cost = now_usec() - begin;
+        m->next_look = now_usec() + LOOK_SHARE * (now_usec() - begin);
         if (r < 0) {
                 log_error_errno(r, "Failed to look at the devices, trying again: %m");
                 manager_look_at_all(userdata);
@@ -53,8 +53,8 @@ int manager_schedule_look(Manager *m, uint64_t delay)
 
 static void schedule(Manager *m)
 {
-        uint64_t pause = MAX(DEBOUNCE_USEC, LOOK_SHARE * m->look_cost);
-        int r = manager_schedule_look(m, pause);
+        uint64_t now = now_usec(), due = MAX(now + DEBOUNCE_USEC, m->next_look);
+        int r = manager_schedule_look(m, due - now);
 
         if (r < 0)
                 log_error_errno(r, "Failed to schedule a look at the devices: %m");

@@ -63,7 +63,7 @@ struct Manager {
         uint64_t last_job;
 
         AliasCache aliases;
-        uint64_t look_cost; /* microseconds, of the last look */
+        uint64_t next_look; /* CLOCK_MONOTONIC; events cause none before */
         bool look_all;      /* a full look is due */
         PciAddress *look;
         size_t n_look; /* devices to look at again */
