@@ -193,8 +193,7 @@ static int add_binds(Unit *u, const Move *moves, size_t n)
                         r = unit_add_step(u, STEP_BIND, &d->address, moves[i].driver,
                                           moves[i].kind == MOVE_TAKE ? "as declared"
                                                                      : "as it was before vfiod");
-                else if (moves[i].kind == MOVE_TO_HOST ||
-                         (moves[i].kind == MOVE_GIVE_BACK && d->is_vf && !moves[i].origin->driver))
+                else if (moves[i].kind == MOVE_TO_HOST)
                         r = unit_add_step(u, STEP_PROBE, &d->address, NULL,
                                           "the kernel chooses its host driver");
         }

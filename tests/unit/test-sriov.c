@@ -322,6 +322,25 @@ static void test_a_request_counts_and_a_release_puts_back(void)
         world_done(&w);
 }
 
+static void test_a_vf_of_others_without_a_driver_is_released_without_one(void)
+{
+        Step made = { .kind = STEP_SET_NUMVFS, .argument = (char *)"2" };
+        World w;
+
+        sriov_init(&w);
+        made.address = find(&w, "01:00.0")->address;
+        find(&w, "01:00.0")->autoprobe = false;
+        g_assert_cmpint(host_step(&w.host, &made), ==, 0);
+        find(&w, "01:00.0")->autoprobe = true;
+        world_rule(&w, MATCH_VIRTUAL_FUNCTION, "1", TARGET_VFIO);
+        settle(&w);
+        g_assert_cmpstr(find_vf(&w, "01:00.0", 1)->driver, ==, "vfio-pci");
+        forget_files(&w);
+        settle(&w);
+        g_assert_cmpstr(find_vf(&w, "01:00.0", 1)->driver, ==, "");
+        world_done(&w);
+}
+
 static void test_settings_come_before_the_kernel_probes(void)
 {
         size_t set = SIZE_MAX, probed = 0;
@@ -595,6 +614,7 @@ int main(int argc, char *argv[])
         TEST(what_is_no_pf_and_what_is_too_many_is_said);
         TEST(nothing_is_moved_before_its_settings_are_known);
         TEST(a_request_counts_and_a_release_puts_back);
+        TEST(a_vf_of_others_without_a_driver_is_released_without_one);
         TEST(settings_come_before_the_kernel_probes);
         TEST(vfs_are_not_given_up_twice_for_a_number_that_failed);
         TEST(vfs_of_a_refused_pf_are_kept_as_declared);
