@@ -150,14 +150,6 @@ static int say_error(const sd_bus_error *e, int error)
         return status;
 }
 
-uint64_t now_usec(void)
-{
-        struct timespec t = { 0 };
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
-}
-
 static uint64_t time_left(const Ctl *c)
 {
         uint64_t now = now_usec();

@@ -52,6 +52,3 @@ void agent_open(const Ctl *c);
 
 /* What a message carries, as a list. */
 _must_check_ int bus_message_to_json(sd_bus_message *m, json_object **ret);
-
-/* CLOCK_MONOTONIC. */
-uint64_t now_usec(void);

@@ -12,7 +12,6 @@
 #include "sys/usage.h"
 
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
 /* Events that come within this time share one look. */
 #define DEBOUNCE_USEC (30 * USEC_PER_MSEC)
@@ -22,14 +21,6 @@ enum { LOOK_SHARE = 5 };
 
 /* More devices than that are looked at by one full look. */
 enum { LOOK_MAX = 256 };
-
-static uint64_t now_usec(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
-}
 
 static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
 {
@@ -264,7 +255,6 @@ static int arm_retry(Manager *m)
 
         if (waits_for_programs(m))
                 next = MIN(next, manager_now(m) + POLL_USEC);
-
         if (next == USEC_INFINITY)
                 return sd_event_source_set_enabled(m->retry_timer, SD_EVENT_OFF);
         r = sd_event_source_set_time(m->retry_timer, next);

@@ -31,7 +31,7 @@ static void look_done(Look *l)
         free(l->swaps);
 }
 
-/* One user is enough. Names of programs may hold any bytes, and this is shown. */
+/* The first user stays. Bytes that a program put into its name must not reach a terminal. */
 _printf_(2, 3) static int set_user(Use *use, const char *format, ...)
 {
         va_list ap;

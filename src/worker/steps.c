@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum {
         NAP_MSEC = 10,
@@ -28,14 +27,6 @@ enum {
 
 /* How long the links of VFs may take to come or go after the count was written. */
 #define VFS_TIMEOUT_USEC (5 * USEC_PER_SEC)
-
-static uint64_t now_usec(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
-}
 
 static void nap(void)
 {
