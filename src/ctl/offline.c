@@ -116,12 +116,12 @@ static int compute_plan(Offline *o, const DriverChoice *choices)
         _cleanup_(use_table_done) UseTable uses = { 0 };
         int r;
 
-        r = plan_list_doomed(o->inventory, o->desired, choices, &o->origins, &uses);
+        r = plan_ask_uses(o->inventory, o->desired, choices, &o->origins, &uses);
         if (r >= 0)
                 r = usage_read(&o->root, o->inventory, &uses);
         if (r < 0)
                 return r;
-        o->partial = o->partial || (uses.n_uses > 0 && geteuid() != 0);
+        o->partial = o->partial || (uses.n_asked > 0 && geteuid() != 0);
         return plan_compute(o->inventory, o->desired, choices, &o->origins, &uses, &o->plan);
 }
 

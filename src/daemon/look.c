@@ -96,17 +96,20 @@ static void note_given_up(const Manager *m, const Inventory *inv, Desired *desir
         }
 }
 
-/* While a PF is at work, nothing begins there, and its VFs may be halfway. */
-static bool may_remove(const Manager *m, const Inventory *inv, const UseTable *uses)
+/* Nothing begins where work is under way, so nobody is asked for there. */
+static void leave_out_working(Manager *m, const Inventory *inv, UseTable *uses)
 {
-        for (size_t i = 0; i < uses->n_uses; i++) {
-                const Device *vf = inventory_find(inv, &uses->uses[i].address);
-                const Track *pf = vf ? manager_find_track((void *)m, &vf->pf) : NULL;
+        size_t n = 0;
 
-                if (!pf || !pf->working)
-                        return true;
+        for (size_t i = 0; i < uses->n_asked; i++) {
+                const Device *d = inventory_find(inv, &uses->asked[i]);
+                const Track *own = manager_find_track(m, &uses->asked[i]);
+                const Track *pf = d && d->is_vf ? manager_find_track(m, &d->pf) : NULL;
+
+                if (!(own && own->working) && !(pf && pf->working))
+                        uses->asked[n++] = uses->asked[i];
         }
-        return false;
+        uses->n_asked = n;
 }
 
 int manager_compute(Manager *m, const Inventory *inv, const RequestTable *requests,
@@ -125,9 +128,11 @@ int manager_compute(Manager *m, const Inventory *inv, const RequestTable *reques
                 r = driver_choices_resolve(&m->root, &m->aliases, inv, desired, &m->origins,
                                            &choices);
         if (r >= 0)
-                r = plan_list_doomed(inv, desired, choices, &m->origins, &uses);
-        if (r >= 0 && may_remove(m, inv, &uses))
+                r = plan_ask_uses(inv, desired, choices, &m->origins, &uses);
+        if (r >= 0) {
+                leave_out_working(m, inv, &uses);
                 r = usage_read(&m->root, inv, &uses);
+        }
         if (r >= 0)
                 r = plan_compute(inv, desired, choices, &m->origins, &uses, &plan);
         driver_choices_free(choices, inv->n_devices);

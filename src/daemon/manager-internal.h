@@ -118,6 +118,16 @@ uint64_t manager_next_retry(const Manager *m);
 void manager_update_jobs(Manager *m);
 void jobs_free_all(Manager *m);
 
+/* operation.c: what an operation asks for goes into the table; -ENODEV: of a device that is gone.
+ */
+_must_check_ int operation_request(const Operation *op, const Manager *m, RequestTable *t);
+
+/*
+ * A release is over. Requests to release what no file wants were there only for the hazards that
+ * they accepted.
+ */
+void operation_forget_releases(Manager *m);
+
 /* serials.c: true once every device's serial number is known, as far as files ask for them. */
 bool manager_apply_serials(Manager *m, Inventory *inv);
 void manager_forget_serial(Manager *m, const PciAddress *address);

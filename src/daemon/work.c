@@ -190,6 +190,24 @@ void manager_resume_work(Manager *m, int error)
                 }
 }
 
+/* The group is approved with the members that it has: one that comes later shows. */
+static int approve_members(Manager *m, const Unit *u)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < u->n_members && !u->sriov && r >= 0; i++) {
+                const Device *d = inventory_find(m->inventory, &u->members[i]);
+                _cleanup_(origin_done) Origin o = { .address = u->members[i] };
+
+                if (!d || origin_table_find_device(&m->origins, d))
+                        continue;
+                r = identity_from_device(d, &o.identity);
+                if (r >= 0)
+                        r = origin_table_put(&m->origins, &o);
+        }
+        return r;
+}
+
 /* On disk before the first write into the kernel. */
 static int on_record(Run *run, const OriginTable *before, void *userdata)
 {
@@ -213,6 +231,9 @@ static int on_record(Run *run, const OriginTable *before, void *userdata)
                 if (r < 0)
                         return r;
         }
+        r = approve_members(m, run_unit(run));
+        if (r < 0)
+                return r;
         m->origins_dirty = true;
         w->recorded = w->waiting = true;
         r = manager_save_in(m, others_will_record(m) ? SAVE_TOGETHER_USEC : 0);

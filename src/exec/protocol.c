@@ -37,7 +37,8 @@ int worker_reply_check(const void *data, size_t size)
         memcpy(&p, data, sizeof(p));
         if (p.version != WORKER_PROTOCOL_VERSION || p.error < 0 || p.error > ERRNO_MAX)
                 return -EBADMSG;
-        if (p.has_serial > 1 || p.n_vfs > WORKER_VFS_MAX || !is_terminated(p.text, sizeof(p.text)))
+        if (p.has_serial > 1 || p.n_vfs > WORKER_VFS_MAX || p.hazard >= _REASON_MAX ||
+            !is_terminated(p.text, sizeof(p.text)))
                 return -EBADMSG;
         return 0;
 }

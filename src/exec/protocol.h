@@ -8,12 +8,13 @@
  */
 
 #include "model/address.h"
+#include "model/reason.h"
 #include "model/vf.h"
 
 enum {
         WORKER_FD = 3,
         WORKER_ARGUMENT_SIZE = 256,
-        WORKER_PROTOCOL_VERSION = 2,
+        WORKER_PROTOCOL_VERSION = 3,
         WORKER_VFS_MAX = 16, /* in one reply */
 };
 
@@ -31,6 +32,7 @@ typedef enum WorkerVerb {
         WORKER_WAIT_VFS,      /* argument: decimal; reply.num_vfs: how many there are in the end */
         WORKER_VF_SETTING,    /* settings; reply.text: which were rejected, and why */
         WORKER_REPORT_VFS,    /* of a PF from VF `first` on: reply.vfs */
+        WORKER_CHECK_USE,     /* accept; EBUSY: reply.hazard, and reply.text says who uses it */
         _WORKER_VERB_MAX,
 } WorkerVerb;
 
@@ -42,6 +44,7 @@ typedef struct WorkerRequest {
         int32_t group;
         uint32_t uid, gid, mode;             /* UINT32_MAX: leave as it is */
         uint32_t first;                      /* WORKER_REPORT_VFS */
+        HazardSet accept;                    /* WORKER_CHECK_USE */
         VfSettings settings;                 /* WORKER_VF_SETTING */
         char argument[WORKER_ARGUMENT_SIZE]; /* NUL-terminated */
 } WorkerRequest;
@@ -55,6 +58,7 @@ typedef struct WorkerReply {
         uint32_t num_vfs; /* sriov_numvfs, 0 for other devices */
         uint32_t ifindex; /* of the network interface of the PF whose VFs are reported */
         uint32_t n_vfs;   /* entries of vfs */
+        uint32_t hazard;  /* a Reason, in the way of an unbind */
         VfSettings vfs[WORKER_VFS_MAX];
         char text[WORKER_ARGUMENT_SIZE];
 } WorkerReply;

@@ -2,6 +2,7 @@
 
 #include "exec/run.h"
 #include "basic/strv.h"
+#include "exec/step-error.h"
 
 #include <stdio.h>
 
@@ -13,6 +14,7 @@ struct Run {
         bool *done;          /* parallel to current->steps */
         size_t next;         /* first step of the phase after this one */
         size_t outstanding;
+        bool checked; /* it was asked again who uses the devices */
         OriginTable before;
         uint64_t timeout_usec;
         RunHooks hooks;
@@ -75,80 +77,6 @@ static int run_note(Run *run, Reason reason, const PciAddress *address, char *de
         return 0;
 }
 
-/* The errno of sriov_numvfs (kernel: drivers/pci/iov.c, sriov_numvfs_store() and sriov_enable()).
- */
-static Reason reason_of_count(int error)
-{
-        switch (error) {
-        case ENOENT: /* no driver, or one without sriov_configure() */
-                return REASON_SRIOV_DRIVER_MISSING;
-        case ERANGE:
-                return REASON_SRIOV_TOO_MANY;
-        case ENOMEM:
-        case ENOSPC: /* the worker's: fewer came than were asked for */
-                return REASON_SRIOV_NO_RESOURCES;
-        case ENODEV:
-                return REASON_DEVICE_GONE;
-        default:
-                return REASON_DRIVER_REJECTED;
-        }
-}
-
-static Reason reason_of_error(const Step *s, int error)
-{
-        switch (s->kind) {
-        case STEP_SET_NUMVFS:
-        case STEP_WAIT_VFS:
-                return reason_of_count(error);
-        case STEP_LOAD_MODULE:
-                return error == ENOENT ? REASON_MODULE_MISSING : REASON_MODULE_BLOCKED;
-        case STEP_BIND:
-        case STEP_NODE_ACCESS:
-                return REASON_DRIVER_REJECTED;
-        default:
-                return error == ENODEV || error == ENOENT ? REASON_DEVICE_GONE
-                                                          : REASON_DRIVER_REJECTED;
-        }
-}
-
-static char *sentence_of_error(const Step *s, const WorkerReply *reply)
-{
-        int error = reply->error;
-        const char *name = strerrorname_np(error);
-        char *text = NULL;
-        int r;
-
-        if (s->kind == STEP_BIND)
-                r = asprintf(&text, "the driver %s refused it: %s (%s)", s->argument,
-                             strerrordesc_np(error), strempty(name));
-        else if (s->kind == STEP_LOAD_MODULE)
-                r = asprintf(&text, "the module '%s' cannot be loaded: %s (%s)", s->argument,
-                             strerrordesc_np(error), strempty(name));
-        else if (s->kind == STEP_WAIT_VFS && error == ENOSPC)
-                r = asprintf(&text, "%s VFs were asked for, and %u are there", s->argument,
-                             reply->num_vfs);
-        else if (s->kind == STEP_SET_NUMVFS)
-                r = asprintf(&text, "the kernel refused %s VFs: %s (%s)", s->argument,
-                             strerrordesc_np(error), strempty(name));
-        else if (s->kind == STEP_VF_SETTING && reply->text[0])
-                r = asprintf(&text, "%s", reply->text);
-        else
-                r = asprintf(&text, "the step %s failed: %s (%s)", step_kind_to_string(s->kind),
-                             strerrordesc_np(error), strempty(name));
-        return r < 0 ? NULL : text;
-}
-
-static char *sentence_of_loss(const Step *s, PoolOutcome outcome)
-{
-        char *text = NULL;
-
-        if (asprintf(&text, "the step %s %s", step_kind_to_string(s->kind),
-                     outcome == POOL_TIMED_OUT ? "has not returned from the kernel"
-                                               : "ended with its worker process") < 0)
-                return NULL;
-        return text;
-}
-
 static bool binds_driver(const Unit *u, const char *driver)
 {
         for (size_t i = 0; i < u->n_steps; i++)
@@ -185,17 +113,15 @@ static void step_ended(Run *run, size_t i, PoolOutcome outcome, const WorkerRepl
                 run->done[i] = outcome == POOL_DIED && run->current == &run->unit;
                 run_fail(run,
                          outcome == POOL_TIMED_OUT ? REASON_WRITE_TIMEOUT : REASON_DRIVER_REJECTED,
-                         &s->address, sentence_of_loss(s, outcome));
+                         &s->address, step_loss_sentence(s, outcome));
                 return;
         }
         if (reply->error != 0 && s->kind == STEP_VF_SETTING &&
-            run_note(run, REASON_VF_SETTING_REJECTED, &s->address, sentence_of_error(s, reply)) >=
-                    0)
+            run_note(run, REASON_VF_SETTING_REJECTED, &s->address, step_sentence(s, reply)) >= 0)
                 return;
         /* Whether a driver takes a VF that nobody declared is the kernel's affair. */
         if (reply->error != 0 && !(s->kind == STEP_PROBE && run->unit.sriov)) {
-                run_fail(run, reason_of_error(s, reply->error), &s->address,
-                         sentence_of_error(s, reply));
+                run_fail(run, step_reason(s, reply->error), &s->address, step_sentence(s, reply));
                 return;
         }
         run->done[i] = true;
@@ -280,6 +206,65 @@ static int submit_phase(Run *run)
         return r;
 }
 
+static const Check *find_check(const Unit *u, const PciAddress *a)
+{
+        for (size_t i = 0; i < u->n_checks; i++)
+                if (pci_address_equal(&u->checks[i].address, a))
+                        return &u->checks[i];
+        return NULL;
+}
+
+static void on_checked(const WorkerRequest *q, PoolOutcome outcome, const WorkerReply *reply,
+                       void *userdata)
+{
+        Run *run = userdata;
+        const Check *c = find_check(&run->unit, &q->address);
+
+        run->outstanding--;
+        if (outcome != POOL_REPLIED) {
+                run->result.stuck = run->result.stuck || outcome == POOL_TIMED_OUT;
+                run_fail(run,
+                         outcome == POOL_TIMED_OUT ? REASON_WRITE_TIMEOUT : REASON_DRIVER_REJECTED,
+                         &q->address, strdup("who uses it could not be found out"));
+        } else if (reply->hazard != REASON_NONE) {
+                run_fail(run, c && c->goes ? REASON_VFS_IN_USE : (Reason)reply->hazard, &q->address,
+                         strdup(reply->text));
+        } else if (reply->error != 0) {
+                run_fail(run, REASON_DEVICE_GONE, &q->address, NULL);
+        }
+        if (run->outstanding == 0)
+                run_phase(run);
+}
+
+/* All of them before any is taken: nobody loses a device for a move that is refused. */
+static int submit_checks(Run *run)
+{
+        const Unit *u = &run->unit;
+        int r = 0;
+
+        run->checked = true;
+        for (size_t i = 0; i < u->n_checks && r >= 0; i++) {
+                const WorkerRequest q = { .verb = WORKER_CHECK_USE,
+                                          .address = u->checks[i].address,
+                                          .accept = u->checks[i].accept };
+
+                r = pool_submit(run->pool, &q, run->timeout_usec, on_checked, run);
+                if (r >= 0)
+                        run->outstanding++;
+        }
+        if (r < 0)
+                run_fail(run, REASON_DRIVER_REJECTED, &u->members[0], strdup("out of memory"));
+        return r;
+}
+
+static bool checks_are_due(const Run *run)
+{
+        StepKind next = run->current->steps[run->next].kind;
+
+        return !run->checked && run->unit.n_checks > 0 && run->current == &run->unit &&
+               (next == STEP_UNBIND || next == STEP_SET_NUMVFS);
+}
+
 /* Turns round: the undo unit becomes the current one. */
 static bool begin_rollback(Run *run)
 {
@@ -321,7 +306,8 @@ static void run_phase(Run *run)
                 run_end(run);
                 return;
         }
-        if (submit_phase(run) < 0 && run->outstanding == 0)
+        if ((checks_are_due(run) ? submit_checks(run) : submit_phase(run)) < 0 &&
+            run->outstanding == 0)
                 run_phase(run);
 }
 
@@ -434,7 +420,7 @@ int run_new(Pool *pool, const Unit *unit, uint64_t timeout_usec, const RunHooks 
         if (r >= 0)
                 r = submit_inspections(run);
         if (r >= 0 && run->outstanding == 0)
-                r = submit_phase(run);
+                r = checks_are_due(run) ? submit_checks(run) : submit_phase(run);
         if (r < 0 && run->outstanding == 0)
                 return r;
         *ret = TAKE_PTR(run);

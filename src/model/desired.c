@@ -31,6 +31,15 @@ static bool update_rule(Origin *o, const Inventory *inv, const Desired *desired)
         return true;
 }
 
+/* The card is there, and nobody says anything of it: how it was once approved is over. */
+static bool is_forgotten(const Origin *o, const Inventory *inv, const Desired *desired)
+{
+        ssize_t i = inventory_index(inv, &o->address);
+
+        return i >= 0 && !o->taken && !origin_owes_vfs(o) &&
+               !target_is_managed(&desired->targets[i]) && !desired->targets[i].hold;
+}
+
 bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
                         const Config *config)
 {
@@ -44,9 +53,10 @@ bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *des
                 if (vfs_are_back(o, inv, desired)) {
                         origin_table_forget_counted(t, &address);
                         pruned = true;
-                } else if (!inventory_find(inv, &address) &&
-                           !(o->rule && (config_find_rule(config, o->rule) ||
-                                         strv_contains(config->broken, o->rule)))) {
+                } else if (is_forgotten(o, inv, desired) ||
+                           (!inventory_find(inv, &address) &&
+                            !(o->rule && (config_find_rule(config, o->rule) ||
+                                          strv_contains(config->broken, o->rule))))) {
                         origin_table_remove(t, &address);
                         pruned = true;
                 }

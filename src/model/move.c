@@ -85,14 +85,33 @@ int planner_add_vf_settings(Unit *u, const Move *moves, size_t n)
 }
 
 /* A PF takes its VFs with it, or leaves them behind for nobody. */
-static int add_removals(Unit *u, const Move *moves, size_t n)
+static int add_removals(const Planner *p, Unit *u, const Move *moves, size_t n)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                const Device *pf = moves[i].device;
+
+                if (pf->num_vfs == 0 || !move_unbinds(&moves[i]))
+                        continue;
+                r = planner_add_vf_checks(p, u, pf, moves[i].target);
+                if (r >= 0)
+                        r = unit_add_count(u, &pf->address, 0,
+                                           "its driver cannot let go of it with VFs");
+        }
+        return r;
+}
+
+/* A network interface that is only up counts for a VF that goes, and for nothing else. */
+static int add_checks(Unit *u, const Move *moves, size_t n)
 {
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++)
-                if (moves[i].device->num_vfs > 0 && move_unbinds(&moves[i]))
-                        r = unit_add_count(u, &moves[i].device->address, 0,
-                                           "its driver cannot let go of it with VFs");
+                if (move_unbinds(&moves[i]))
+                        r = unit_add_check(u, &moves[i].device->address,
+                                           moves[i].target->accept | hazard_bit(REASON_VFS_IN_USE),
+                                           /* goes= */ false);
         return r;
 }
 
@@ -223,18 +242,16 @@ static int add_node_access(Unit *u, const Move *moves, size_t n)
         return unit_add_node_access(u, &moves[0].device->address, access);
 }
 
-int planner_add_steps(Unit *u, const Move *moves, size_t n)
+int planner_add_steps(const Planner *p, Unit *u, const Move *moves, size_t n)
 {
         static int (*const phases[])(Unit *, const Move *, size_t) = {
-                add_removals, planner_add_vf_settings, add_modules, add_overrides,
-                add_unbinds,  add_restored_overrides,  add_binds,   add_late_overrides,
+                planner_add_vf_settings, add_modules, add_overrides,      add_checks, add_unbinds,
+                add_restored_overrides,  add_binds,   add_late_overrides,
         };
         int r;
 
-        for (size_t i = 0; i < ELEMENTSOF(phases); i++) {
+        r = add_removals(p, u, moves, n);
+        for (size_t i = 0; i < ELEMENTSOF(phases) && r >= 0; i++)
                 r = phases[i](u, moves, n);
-                if (r < 0)
-                        return r;
-        }
-        return add_node_access(u, moves, n);
+        return r < 0 ? r : add_node_access(u, moves, n);
 }

@@ -64,6 +64,14 @@ const Origin *origin_table_find_device(const OriginTable *t, const Device *d)
         return o && identity_matches(&o->identity, d) ? o : NULL;
 }
 
+bool origin_table_knows(const OriginTable *t, const Device *d)
+{
+        for (size_t i = 0; i < t->n_origins; i++)
+                if (identity_matches(&t->origins[i].identity, d))
+                        return true;
+        return false;
+}
+
 int origin_table_put(OriginTable *t, Origin *o)
 {
         Origin *found = origin_table_find(t, &o->address), *grown;

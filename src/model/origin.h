@@ -46,6 +46,9 @@ Origin *origin_table_find(const OriginTable *t, const PciAddress *address);
 /* The entry of exactly this card at this address, or NULL. */
 const Origin *origin_table_find_device(const OriginTable *t, const Device *d);
 
+/* Whether this card was seen, at whatever address, when a group was moved. */
+bool origin_table_knows(const OriginTable *t, const Device *d);
+
 /* Adds or replaces by address. Takes over the content of `o` and zeroes it, on success. */
 _must_check_ int origin_table_put(OriginTable *t, Origin *o);
 void origin_table_remove(OriginTable *t, const PciAddress *address);

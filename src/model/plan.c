@@ -41,7 +41,23 @@ static bool member_is_foreign(const Move *moves, size_t n, const Move *m)
         return false;
 }
 
-static int check_member(Unit *u, const Move *moves, size_t n, const Move *m)
+/*
+ * Whether the group was moved before, and this is a member that it did not have then. A file or
+ * request that names the member itself approves it.
+ */
+static bool member_is_new(const Planner *p, const Move *moves, size_t n, const Move *m)
+{
+        if (!m->target->implied || m->kind != MOVE_TAKE ||
+            origin_table_knows(p->origins, m->device))
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (target_moves_group(moves[i].target) && moves[i].target->matched &&
+                    origin_table_knows(p->origins, moves[i].device))
+                        return true;
+        return false;
+}
+
+static int check_member(const Planner *p, Unit *u, const Move *moves, size_t n, const Move *m)
 {
         const Device *d = m->device;
         int r = 0;
@@ -60,7 +76,10 @@ static int check_member(Unit *u, const Move *moves, size_t n, const Move *m)
         if (r >= 0 && member_is_foreign(moves, n, m))
                 r = planner_refuse_hazard(u, m->target, &d->address, REASON_GROUP_FOREIGN_MEMBER,
                                           NULL);
-        if (r >= 0 && d->boot_vga && m->kind == MOVE_TAKE)
+        if (r >= 0 && member_is_new(p, moves, n, m))
+                r = planner_refuse_hazard(u, m->target, &d->address, REASON_GROUP_CHANGED, NULL);
+        if (r >= 0 && d->boot_vga && m->kind == MOVE_TAKE &&
+            !use_table_find(p->uses, &d->address, REASON_BOOT_DISPLAY))
                 r = planner_refuse_hazard(u, m->target, &d->address, REASON_BOOT_DISPLAY, NULL);
         return r;
 }
@@ -122,6 +141,23 @@ static int check_vfs(const Planner *p, Unit *u, const Move *moves, size_t n)
         return r;
 }
 
+/* Who would lose the device. What has let go of it already needs no asking. */
+static int check_uses(const Planner *p, Unit *u, const Move *moves, size_t n)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < n; i++)
+                for (size_t k = 0; k < p->uses->n_uses && r >= 0 && move_unbinds(&moves[i]); k++) {
+                        const Use *use = &p->uses->uses[k];
+
+                        if (use->hazard != REASON_VFS_IN_USE &&
+                            pci_address_equal(&use->address, &moves[i].device->address))
+                                r = planner_refuse_hazard(u, moves[i].target, &use->address,
+                                                          use->hazard, use->by);
+                }
+        return r;
+}
+
 bool planner_waits_for_report(const Target *t, const Device *vf)
 {
         return t->pf_rule && vf->vf_report == VF_REPORT_PENDING &&
@@ -138,7 +174,7 @@ static int check_reports(Unit *u, const Move *moves, size_t n)
 }
 
 /* Everything that speaks against moving the unit. What is already as declared is not refused. */
-static int check_unit(Unit *u, const Inventory *inv, const Move *moves, size_t n)
+static int check_unit(const Planner *p, Unit *u, const Move *moves, size_t n)
 {
         const Move *taken = NULL;
         bool moves_group = false;
@@ -161,15 +197,15 @@ static int check_unit(Unit *u, const Inventory *inv, const Move *moves, size_t n
         if (!taken)
                 return 0;
         /* Without isolation nothing else matters. */
-        r = check_isolation(u, inv, taken);
+        r = check_isolation(u, p->inv, taken);
         if (r < 0 || u->n_refusals > 0)
                 return r;
         for (size_t i = 0; i < n && r >= 0; i++)
-                r = check_member(u, moves, n, &moves[i]);
+                r = check_member(p, u, moves, n, &moves[i]);
         /* These only follow from what was refused already. */
         if (r < 0 || u->n_refusals > 0)
                 return r;
-        r = check_bridges(u, inv);
+        r = check_bridges(u, p->inv);
         return r < 0 ? r : check_drivers(u, moves, n);
 }
 
@@ -195,13 +231,15 @@ static int plan_unit(const Planner *p, int group, Device *const *members, size_t
                         return r;
         }
         u.restore = u.n_back > 0 && !takes;
-        r = check_unit(&u, p->inv, moves, n);
+        r = check_unit(p, &u, moves, n);
         if (r >= 0 && u.n_refusals == 0)
                 r = check_vfs(p, &u, moves, n);
+        if (r >= 0)
+                r = check_uses(p, &u, moves, n);
         if (r >= 0 && u.n_refusals == 0)
                 r = check_reports(&u, moves, n);
         if (r >= 0 && u.n_refusals == 0)
-                r = planner_add_steps(&u, moves, n);
+                r = planner_add_steps(p, &u, moves, n);
         if (r < 0)
                 return r;
         *ret = u;
@@ -274,8 +312,8 @@ int plan_compute(const Inventory *inv, const Desired *desired, const DriverChoic
         return 0;
 }
 
-int plan_list_doomed(const Inventory *inv, const Desired *desired, const DriverChoice *choices,
-                     const OriginTable *origins, UseTable *ret)
+int plan_ask_uses(const Inventory *inv, const Desired *desired, const DriverChoice *choices,
+                  const OriginTable *origins, UseTable *ret)
 {
         _cleanup_free_ bool *doomed = calloc(inv->n_devices + 1, sizeof(bool));
         _cleanup_(use_table_done) UseTable uses = { 0 };
@@ -285,9 +323,12 @@ int plan_list_doomed(const Inventory *inv, const Desired *desired, const DriverC
         if (!doomed)
                 return -ENOMEM;
         planner_mark_doomed(&p);
-        for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
-                if (doomed[i])
-                        r = use_table_add(&uses, &inv->devices[i]->address);
+        for (size_t i = 0; i < inv->n_devices && r >= 0; i++) {
+                const Move m = planner_move(&p, i);
+
+                if (doomed[i] || move_unbinds(&m))
+                        r = use_table_ask(&uses, &inv->devices[i]->address);
+        }
         if (r < 0)
                 return r;
         *ret = uses;

@@ -48,6 +48,13 @@ typedef struct Refusal {
         bool waits;         /* for an event that is to come: pending and not blocked */
 } Refusal;
 
+/* Who uses a device is asked again right before the first step that takes one away. */
+typedef struct Check {
+        PciAddress address;
+        HazardSet accept; /* uses of these kinds are not in the way */
+        bool goes;        /* it is a VF that goes: any use is vfs-in-use */
+} Check;
+
 typedef struct Unit {
         int group;           /* -1: a device without one */
         PciAddress *members; /* endpoints, sorted */
@@ -59,6 +66,8 @@ typedef struct Unit {
         unsigned num_vfs; /* sriov: the number that the PF had when this was planned */
         Step *steps;      /* none if refused */
         size_t n_steps;
+        Check *checks;
+        size_t n_checks;
         Refusal *refusals;
         size_t n_refusals;
         HazardSet accepted; /* hazards that are there and were accepted */
@@ -74,11 +83,12 @@ _must_check_ int plan_compute(const Inventory *inv, const Desired *desired,
                               const UseTable *uses, Plan **ret);
 
 /*
- * The VFs that would be removed if nothing spoke against it: who uses them is to be known before.
+ * Asks for the devices that would be taken from whoever uses them, if nothing spoke against it:
+ * those whose driver is to let go of them, and VFs that are to go. Call it before plan_compute().
  */
-_must_check_ int plan_list_doomed(const Inventory *inv, const Desired *desired,
-                                  const DriverChoice *choices, const OriginTable *origins,
-                                  UseTable *ret);
+_must_check_ int plan_ask_uses(const Inventory *inv, const Desired *desired,
+                               const DriverChoice *choices, const OriginTable *origins,
+                               UseTable *ret);
 Plan *plan_free(Plan *p);
 DEFINE_CLEANUP_FUNC(Plan *, plan_free);
 

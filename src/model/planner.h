@@ -40,15 +40,19 @@ Move planner_move(const Planner *p, size_t index);
 bool move_unbinds(const Move *m);
 
 /* The steps of a unit that nothing speaks against, phase by phase. */
-_must_check_ int planner_add_steps(Unit *u, const Move *moves, size_t n);
+_must_check_ int planner_add_steps(const Planner *p, Unit *u, const Move *moves, size_t n);
 
 /* A hazard that the device's file or request accepts is only noted. */
 _must_check_ int planner_refuse_hazard(Unit *u, const Target *t, const PciAddress *address,
                                        Reason reason, const char *detail);
 
-/* vfs-in-use, for each VF of the PF that someone uses. */
+/* vfs-in-use, for each use of a VF of the PF. */
 _must_check_ int planner_refuse_used_vfs(const Planner *p, Unit *u, const Device *pf,
                                          const Target *t);
+
+/* A check of each VF of a PF that is about to lose them. */
+_must_check_ int planner_add_vf_checks(const Planner *p, Unit *u, const Device *pf,
+                                       const Target *t);
 
 /* Sets `doomed`. */
 void planner_mark_doomed(Planner *p);

@@ -66,28 +66,44 @@ int planner_refuse_used_vfs(const Planner *p, Unit *u, const Device *pf, const T
 {
         int r = 0;
 
-        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++) {
-                const Device *vf = p->inv->devices[i];
-                const char *by = is_vf_of(vf, pf) ? use_table_find(p->uses, &vf->address) : NULL;
+        for (size_t i = 0; i < p->uses->n_uses && r >= 0; i++) {
+                const Use *use = &p->uses->uses[i];
+                const Device *vf = inventory_find(p->inv, &use->address);
                 _cleanup_free_ char *detail = NULL;
 
-                if (!by)
+                if (!vf || !is_vf_of(vf, pf))
                         continue;
                 if (asprintf(&detail, "its VF %d (%s) is in use: %s", vf->vf_index,
-                             PCI_ADDRESS_STR(&vf->address), by) < 0)
+                             PCI_ADDRESS_STR(&vf->address), use->by) < 0)
                         return -ENOMEM;
                 r = planner_refuse_hazard(u, t, &pf->address, REASON_VFS_IN_USE, detail);
         }
         return r;
 }
 
-/* Another number than the PF has. */
-static int add_change(Unit *u, const Device *pf, const Origin *o, unsigned wanted)
+/* Who uses them shows again right before they go. */
+int planner_add_vf_checks(const Planner *p, Unit *u, const Device *pf, const Target *t)
 {
-        const char *why = u->restore ? "as it was before vfiod" : "as declared";
         int r = 0;
 
-        if (!u->restore && wanted > 0 && pf->autoprobe > 0)
+        if (t->accept & hazard_bit(REASON_VFS_IN_USE))
+                return 0;
+        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++)
+                if (is_vf_of(p->inv->devices[i], pf))
+                        r = unit_add_check(u, &p->inv->devices[i]->address, 0, /* goes= */ true);
+        return r;
+}
+
+/* Another number than the PF has. */
+static int add_change(const Planner *p, Unit *u, const Move *m, unsigned wanted)
+{
+        const char *why = u->restore ? "as it was before vfiod" : "as declared";
+        const Device *pf = m->device;
+        const Origin *o = m->origin;
+        int r;
+
+        r = planner_add_vf_checks(p, u, pf, m->target);
+        if (r >= 0 && !u->restore && wanted > 0 && pf->autoprobe > 0)
                 r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "0",
                                   "no driver may take a VF before it is as declared");
         if (r >= 0 && pf->num_vfs > 0)
@@ -209,5 +225,5 @@ int planner_plan_pf(const Planner *p, size_t index, Unit *u)
         r = add_vf_members(p, u, pf);
         if (r >= 0)
                 r = planner_refuse_used_vfs(p, u, pf, m.target);
-        return r < 0 || u->n_refusals > 0 ? r : add_change(u, pf, m.origin, (unsigned)wanted);
+        return r < 0 || u->n_refusals > 0 ? r : add_change(p, u, &m, (unsigned)wanted);
 }

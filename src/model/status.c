@@ -131,7 +131,7 @@ static void set_unfinished(DeviceStatus *s, const Track *t, const Track *obstacl
         if (obstacle) {
                 set_obstructed(s, obstacle);
         } else if (t && t->failure != REASON_NONE) {
-                s->state = STATE_FAILED;
+                s->state = reason_is_acceptable(t->failure) ? STATE_BLOCKED : STATE_FAILED;
                 s->reason = t->failure;
                 s->detail = copy_detail(t->detail);
         } else {

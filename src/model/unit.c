@@ -13,6 +13,7 @@ void unit_done(Unit *u)
         free(u->members);
         free(u->back);
         free(u->steps);
+        free(u->checks);
         free(u->refusals);
         *u = (Unit){ 0 };
 }
@@ -98,6 +99,17 @@ int unit_add_vf_setting(Unit *u, const PciAddress *vf, const VfSettings *setting
                                       .why = "its PF sets it, as declared" });
 }
 
+int unit_add_check(Unit *u, const PciAddress *address, HazardSet accept, bool goes)
+{
+        Check *grown = reallocarray(u->checks, u->n_checks + 1, sizeof(Check));
+
+        if (!grown)
+                return -ENOMEM;
+        u->checks = grown;
+        grown[u->n_checks++] = (Check){ *address, accept, goes };
+        return 0;
+}
+
 int unit_add_node_access(Unit *u, const PciAddress *address, const Access *access)
 {
         return append_step(u, (Step){ .kind = STEP_NODE_ACCESS,
@@ -147,6 +159,9 @@ int unit_copy(const Unit *u, Unit *ret)
                 r = unit_add_member(&copy, &u->members[i]);
         for (size_t i = 0; i < u->n_back && r >= 0; i++)
                 r = unit_add_back(&copy, &u->back[i]);
+        for (size_t i = 0; i < u->n_checks && r >= 0; i++)
+                r = unit_add_check(&copy, &u->checks[i].address, u->checks[i].accept,
+                                   u->checks[i].goes);
         for (size_t i = 0; i < u->n_steps && r >= 0; i++) {
                 const Step *s = &u->steps[i];
 

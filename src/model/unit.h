@@ -18,6 +18,8 @@ _must_check_ int unit_restore_override(Unit *u, const PciAddress *address, const
 /* The number of VFs of a PF, and the wait for them. */
 _must_check_ int unit_add_count(Unit *u, const PciAddress *pf, unsigned n, const char *why);
 _must_check_ int unit_add_vf_setting(Unit *u, const PciAddress *vf, const VfSettings *settings);
+
+_must_check_ int unit_add_check(Unit *u, const PciAddress *address, HazardSet accept, bool goes);
 _must_check_ int unit_add_node_access(Unit *u, const PciAddress *address, const Access *access);
 _must_check_ int unit_refuse(Unit *u, Reason reason, const PciAddress *address, const char *detail);
 

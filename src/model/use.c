@@ -7,24 +7,65 @@ void use_table_done(UseTable *t)
         for (size_t i = 0; i < t->n_uses; i++)
                 free(t->uses[i].by);
         free(t->uses);
+        free(t->asked);
         *t = (UseTable){ 0 };
 }
 
-int use_table_add(UseTable *t, const PciAddress *address)
+static int compare_addresses(const void *a, const void *b)
 {
-        Use *grown = reallocarray(t->uses, t->n_uses + 1, sizeof(Use));
+        return pci_address_compare(a, b);
+}
 
+bool use_table_asks(const UseTable *t, const PciAddress *address)
+{
+        return t->n_asked > 0 &&
+               bsearch(address, t->asked, t->n_asked, sizeof(PciAddress), compare_addresses);
+}
+
+int use_table_ask(UseTable *t, const PciAddress *address)
+{
+        size_t i = t->n_asked;
+        PciAddress *grown;
+
+        if (use_table_asks(t, address))
+                return 0;
+        grown = reallocarray(t->asked, t->n_asked + 1, sizeof(PciAddress));
         if (!grown)
                 return -ENOMEM;
-        t->uses = grown;
-        grown[t->n_uses++] = (Use){ .address = *address };
+        t->asked = grown;
+        while (i > 0 && pci_address_compare(&grown[i - 1], address) > 0)
+                i--;
+        memmove(&grown[i + 1], &grown[i], (t->n_asked++ - i) * sizeof(PciAddress));
+        grown[i] = *address;
         return 0;
 }
 
-const char *use_table_find(const UseTable *t, const PciAddress *address)
+int use_table_add(UseTable *t, const PciAddress *address, Reason hazard, const char *by)
+{
+        Use *grown;
+        char *copy;
+
+        if (use_table_find(t, address, hazard))
+                return 0;
+        grown = reallocarray(t->uses, t->n_uses + 1, sizeof(Use));
+        if (!grown)
+                return -ENOMEM;
+        t->uses = grown;
+        copy = strdup(by);
+        if (!copy)
+                return -ENOMEM;
+        for (char *c = copy; *c; c++)
+                if (*c < ' ' || *c > '~')
+                        *c = '?';
+        grown[t->n_uses++] = (Use){ *address, hazard, copy };
+        return 0;
+}
+
+const Use *use_table_find(const UseTable *t, const PciAddress *address, Reason hazard)
 {
         for (size_t i = 0; i < t->n_uses; i++)
-                if (pci_address_equal(&t->uses[i].address, address))
-                        return t->uses[i].by;
+                if (pci_address_equal(&t->uses[i].address, address) &&
+                    (hazard == REASON_NONE || t->uses[i].hazard == hazard))
+                        return &t->uses[i];
         return NULL;
 }

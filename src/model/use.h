@@ -4,21 +4,31 @@
 /* Who uses a device at this moment: asked only of devices that a plan would take away. */
 
 #include "model/address.h"
+#include "model/reason.h"
 
 typedef struct Use {
         PciAddress address;
-        char *by; /* "qemu-system-x86 (1234) has /dev/vfio/17 open"; NULL: nobody uses it */
+        Reason hazard; /* what taking the device away would break. vfs-in-use: only of a VF */
+        char *by;      /* "qemu-system-x86 (1234) has /dev/vfio/17 open" */
 } Use;
 
 typedef struct UseTable {
+        PciAddress *asked; /* sorted; who uses these is looked up */
+        size_t n_asked;
         Use *uses;
         size_t n_uses;
 } UseTable;
 
 void use_table_done(UseTable *t);
 
-/* Adds a device that nobody uses, as far as is known. */
-_must_check_ int use_table_add(UseTable *t, const PciAddress *address);
+/* Adds a device to those that are asked about, once. */
+_must_check_ int use_table_ask(UseTable *t, const PciAddress *address);
+bool use_table_asks(const UseTable *t, const PciAddress *address);
 
-/* NULL: nobody uses it. */
-const char *use_table_find(const UseTable *t, const PciAddress *address);
+/* Notes a use, the first for each device and hazard. Copies `by`, with what no terminal should get
+ * as '?'. */
+_must_check_ int use_table_add(UseTable *t, const PciAddress *address, Reason hazard,
+                               const char *by);
+
+/* The first use of a device by that hazard, REASON_NONE: by any. NULL: nobody uses it so. */
+const Use *use_table_find(const UseTable *t, const PciAddress *address, Reason hazard);

@@ -31,25 +31,21 @@ static void look_done(Look *l)
         free(l->swaps);
 }
 
-/* The first user stays. Bytes that a program put into its name must not reach a terminal. */
-_printf_(2, 3) static int set_user(Use *use, const char *format, ...)
+_printf_(4, 5) static int add_use(const Look *l, const PciAddress *a, Reason hazard,
+                                  const char *format, ...)
 {
+        _cleanup_free_ char *by = NULL;
         va_list ap;
         int r;
 
-        if (use->by)
-                return 0;
         va_start(ap, format);
-        r = vasprintf(&use->by, format, ap);
+        r = vasprintf(&by, format, ap);
         va_end(ap);
         if (r < 0) {
-                use->by = NULL;
+                by = NULL;
                 return -ENOMEM;
         }
-        for (char *c = use->by; *c; c++)
-                if (*c < ' ' || *c > '~')
-                        *c = '?';
-        return 0;
+        return use_table_add(l->table, a, hazard, by);
 }
 
 /* "/dev/vfio/12" is its group's, "/dev/vfio/devices/vfio3" its own. */
@@ -72,25 +68,25 @@ static int set_holder(const char *node, const char *pid, const char *name, void 
         Look *l = userdata;
         int r = 0;
 
-        for (size_t i = 0; i < l->table->n_uses && r >= 0; i++) {
-                Use *use = &l->table->uses[i];
-                const Device *d = inventory_find(l->inv, &use->address);
+        for (size_t i = 0; i < l->table->n_asked && r >= 0; i++) {
+                const Device *d = inventory_find(l->inv, &l->table->asked[i]);
 
                 if (d && node_is_of(l->root, node, d))
-                        r = set_user(use, "%s (%s) has %s open", name, pid, node);
+                        r = add_use(l, &d->address, REASON_DEVICE_IN_USE, "%s (%s) has %s open",
+                                    name, pid, node);
         }
         return r;
 }
 
-static int find_interface(const Look *l, Use *use)
+static int find_interface(const Look *l, const PciAddress *a)
 {
-        const Device *d = inventory_find(l->inv, &use->address);
+        const Device *d = inventory_find(l->inv, a);
         _cleanup_close_ int device = -EBADF, net = -EBADF;
         _cleanup_strv_ char **names = NULL;
         char path[NEEDLE_SIZE];
         int r;
 
-        device = open_dir_at(l->root->sys, SYSFS_DEVICE_PATH(&use->address, ""));
+        device = open_dir_at(l->root->sys, SYSFS_DEVICE_PATH(a, ""));
         net = d && device >= 0 ? sysfs_open_net(device, d->driver) : -EBADF;
         if (net < 0)
                 return 0;
@@ -98,17 +94,19 @@ static int find_interface(const Look *l, Use *use)
         if (r < 0)
                 return r;
         if (!names)
-                return set_user(use, "its network interface is in another network namespace");
+                return add_use(l, a, REASON_NETWORK_ADDRESS,
+                               "its network interface is in another network namespace");
         STRV_FOREACH(name, names) {
                 snprintf(path, sizeof(path), "%s/flags", *name);
                 if (sysfs_read_number(net, path, UINT32_MAX, 0) & IFF_UP)
-                        return set_user(use, "its network interface %s is up", *name);
+                        return add_use(l, a, REASON_VFS_IN_USE, "its network interface %s is up",
+                                       *name);
         }
         return 0;
 }
 
 /* The entry of the function below which a block device hangs, or NULL. */
-static Use *find_function(const Look *l, const char *block)
+static const PciAddress *find_function(const Look *l, const char *block)
 {
         _cleanup_free_ char *target = NULL;
         char path[NEEDLE_SIZE], *save = NULL;
@@ -120,9 +118,9 @@ static Use *find_function(const Look *l, const char *block)
         for (char *part = strtok_r(target, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
                 if (pci_address_parse(part, &a) < 0)
                         continue;
-                for (size_t i = 0; i < l->table->n_uses; i++)
-                        if (pci_address_equal(&l->table->uses[i].address, &a))
-                                return &l->table->uses[i];
+                for (size_t i = 0; i < l->table->n_asked; i++)
+                        if (pci_address_equal(&l->table->asked[i], &a))
+                                return &l->table->asked[i];
         }
         return NULL;
 }
@@ -131,9 +129,9 @@ static Use *find_function(const Look *l, const char *block)
  * With native multipath nvme0n1 hangs below no function; nvme0c3n1 is a hidden path to it. Only
  * who takes the last path takes the namespace away.
  */
-static Use *find_owner(const Look *l, const char *block)
+static const PciAddress *find_owner(const Look *l, const char *block)
 {
-        Use *owner = find_function(l, block);
+        const PciAddress *owner = find_function(l, block);
         unsigned subsystem, id, s, controller, k;
 
         if (owner || sscanf(block, "nvme%un%u", &subsystem, &id) != 2)
@@ -157,7 +155,7 @@ static bool mentions(const char *text, const char *before, const char *word)
         return text && strstr(text, needle);
 }
 
-static int find_block_user(const Look *l, const char *block, Use *owner)
+static int find_block_user(const Look *l, const char *block, const PciAddress *owner)
 {
         _cleanup_strv_ char **holders = NULL;
         _cleanup_free_ char *number = NULL;
@@ -166,13 +164,15 @@ static int find_block_user(const Look *l, const char *block, Use *owner)
                 return 0; /* a hidden path */
         /* btrfs has a number of its own there, and the name of one of its devices. */
         if (mentions(l->mounts, " ", number) || mentions(l->mounts, " /dev/", block))
-                return set_user(owner, "its block device %s is mounted", block);
+                return add_use(l, owner, REASON_MOUNTED_FILESYSTEM,
+                               "its block device %s is mounted", block);
         if (mentions(l->swaps, "\n/dev/", block))
-                return set_user(owner, "its block device %s is used as swap", block);
+                return add_use(l, owner, REASON_SWAP, "its block device %s is used as swap", block);
         if (list_dir_at(l->root->sys, SYSFS_PATH(SYSFS_BLOCK_CLASS, block, "holders"), &holders) >=
                     0 &&
             holders)
-                return set_user(owner, "its block device %s is used by %s", block, holders[0]);
+                return add_use(l, owner, REASON_BLOCK_HOLDER, "its block device %s is used by %s",
+                               block, holders[0]);
         return 0;
 }
 
@@ -193,7 +193,7 @@ static int find_block_users(Look *l)
         if (r >= 0)
                 r = optional(read_file_at(l->root->root, "proc/swaps", TABLE_MAX, &l->swaps, NULL));
         for (char **block = l->blocks; block && *block && r >= 0; block++) {
-                Use *owner = find_owner(l, *block);
+                const PciAddress *owner = find_owner(l, *block);
 
                 if (owner)
                         r = find_block_user(l, *block, owner);
@@ -206,10 +206,10 @@ int usage_read(const Sysroot *root, const Inventory *inv, UseTable *t)
         _cleanup_(look_done) Look l = { .root = root, .inv = inv, .table = t };
         int r;
 
-        if (t->n_uses == 0)
+        if (t->n_asked == 0)
                 return 0;
         r = optional(holders_each(root, set_holder, &l));
-        for (size_t i = 0; i < t->n_uses && r >= 0; i++)
-                r = find_interface(&l, &t->uses[i]);
+        for (size_t i = 0; i < t->n_asked && r >= 0; i++)
+                r = find_interface(&l, &t->asked[i]);
         return r < 0 ? r : find_block_users(&l);
 }

@@ -11,5 +11,5 @@
 #include "model/use.h"
 #include "sys/sysroot.h"
 
-/* Fills in Use.by of each entry. A table without entries costs nothing. */
+/* Adds the uses of the devices that are asked about. None costs nothing. */
 _must_check_ int usage_read(const Sysroot *root, const Inventory *inv, UseTable *t);

@@ -350,6 +350,7 @@ int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret)
                 [WORKER_WAIT_VFS] = { step_wait_vfs, false },
                 [WORKER_VF_SETTING] = { step_vf_setting, false },
                 [WORKER_REPORT_VFS] = { step_report_vfs, false },
+                [WORKER_CHECK_USE] = { step_check_use, false },
         };
         int r = -EINVAL;
 

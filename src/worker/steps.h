@@ -27,5 +27,9 @@ _must_check_ int load_module(const Sysroot *root, const char *argument, char **r
 _must_check_ int step_vf_setting(const Sysroot *root, const WorkerRequest *q, WorkerReply *p);
 _must_check_ int step_report_vfs(const Sysroot *root, const WorkerRequest *q, WorkerReply *p);
 
+/* WORKER_CHECK_USE. -EBUSY: by a hazard that is not accepted, the first of which the reply names.
+ */
+_must_check_ int step_check_use(const Sysroot *root, const WorkerRequest *q, WorkerReply *p);
+
 /* Answers requests until the other side closes the socket: 0. -EBADMSG: it sent nonsense. */
 _must_check_ int worker_serve(const Sysroot *root, int fd);

@@ -642,8 +642,9 @@ static void test_vfs_in_use_are_not_removed(Fixture *f, gconstpointer data)
 
         f->mode = MOCK_ALLOW;
         fixture_add_pf(f);
-        g_assert_cmpint(use_table_add(&f->manager.uses, &find_vf(f)->address), ==, 0);
-        f->manager.uses.uses[0].by = strdup("qemu (1234) has /dev/vfio/7 open");
+        g_assert_cmpint(use_table_add(&f->manager.uses, &find_vf(f)->address, REASON_DEVICE_IN_USE,
+                                      "qemu (1234) has /dev/vfio/7 open"),
+                        ==, 0);
         g_assert_cmpint(sd_bus_message_append(m, "suta{sv}", "08:00.0", 4, (uint64_t)0, 0), >=, 0);
         g_assert_null(fixture_call(f, m, &error));
         g_assert_cmpstr(error.name, ==, "org.vfiod1.Error.Refused");

@@ -23,7 +23,7 @@ import time
 WORKER_FD = 3
 # As in exec/protocol.h. Of settings a mask comes first, and then a number for each.
 VERBS = ("load", "set", "clear", "unbind", "bind", "probe", "node", "inspect", "autoprobe", "numvfs", "wait",
-         "setting", "report")
+         "setting", "report", "check")
 N_SETTINGS = 8
 SETTINGS = f"I4x{N_SETTINGS}Q"
 VFS_MAX = 16
@@ -100,6 +100,9 @@ class Kernel:
 
     def do_inspect(self, address, _):
         return 0, self.override(address)
+
+    def do_check(self, address, _):
+        return 0, ""
 
     def do_autoprobe(self, address, value):
         with open(self.device(address, "sriov_drivers_autoprobe"), "w") as f:

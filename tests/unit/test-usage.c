@@ -45,11 +45,15 @@ static void read_users(const FakeTree *t, char *users[static 2])
         g_assert_cmpint(scan_all(&t->root, &inv), ==, 0);
         for (size_t i = 0; i < 2; i++) {
                 g_assert_cmpint(pci_address_parse(addresses[i], &a), ==, 0);
-                g_assert_cmpint(use_table_add(&table, &a), ==, 0);
+                g_assert_cmpint(use_table_ask(&table, &a), ==, 0);
         }
         g_assert_cmpint(usage_read(&t->root, inv, &table), ==, 0);
-        for (size_t i = 0; i < 2; i++)
-                users[i] = g_strdup(table.uses[i].by);
+        for (size_t i = 0; i < 2; i++) {
+                const Use *use = use_table_find(&table, &table.asked[i], REASON_NONE);
+
+                users[i] = use ? g_strdup_printf("%s: %s", reason_to_string(use->hazard), use->by)
+                               : NULL;
+        }
 }
 
 static void assert_users(const FakeTree *t, const char *first, const char *second)
@@ -81,8 +85,8 @@ static void test_open_nodes(void)
         fake_attribute(t, SECOND, "vfio-dev/vfio3/dev", "511:3\n");
         open_node(t, "1234", "qemu-system-x86", "9", "/dev/vfio/17");
         open_node(t, "99", "b\xe9\tn", "4", "/dev/vfio/devices/vfio3");
-        assert_users(t, "qemu-system-x86 (1234) has /dev/vfio/17 open",
-                     "b??n (99) has /dev/vfio/devices/vfio3 open");
+        assert_users(t, "device-in-use: qemu-system-x86 (1234) has /dev/vfio/17 open",
+                     "device-in-use: b??n (99) has /dev/vfio/devices/vfio3 open");
 }
 
 /* The link to the driver goes before the device is let go of (kernel: drivers/base/dd.c). */
@@ -91,7 +95,7 @@ static void test_open_while_it_is_unbound(void)
         g_autoptr(FakeTree) t = host_with_vfs(NULL);
 
         open_node(t, "1234", "qemu", "9", "/dev/vfio/18");
-        assert_users(t, NULL, "qemu (1234) has /dev/vfio/18 open");
+        assert_users(t, NULL, "device-in-use: qemu (1234) has /dev/vfio/18 open");
 }
 
 static void test_network_interfaces(void)
@@ -101,11 +105,11 @@ static void test_network_interfaces(void)
         fake_attribute(t, FIRST, "net/eth4/flags", "0x1002\n");
         fake_attribute(t, FIRST, "net/eth5/flags", "0x1003\n");
         fake_attribute(t, SECOND, "net/eth6/flags", "0x1002\n");
-        assert_users(t, "its network interface eth5 is up", NULL);
+        assert_users(t, "vfs-in-use: its network interface eth5 is up", NULL);
         fake_remove(t, "sys/bus/pci/devices/" SECOND "/net/eth6/flags");
         fake_remove(t, "sys/bus/pci/devices/" SECOND "/net/eth6");
-        assert_users(t, "its network interface eth5 is up",
-                     "its network interface is in another network namespace");
+        assert_users(t, "vfs-in-use: its network interface eth5 is up",
+                     "network-address: its network interface is in another network namespace");
 }
 
 static void add_block(const FakeTree *t, const char *place, const char *name, const char *number)
@@ -137,15 +141,15 @@ static void test_block_devices(void)
         mounted(t, "22 1 254:0 / / rw shared:1 - ext4 /dev/vda rw\n");
         assert_users(t, NULL, NULL);
         mounted(t, "22 1 259:5 / /data rw shared:1 - ext4 /dev/somewhere rw\n");
-        assert_users(t, "its block device nvme2n1p1 is mounted", NULL);
+        assert_users(t, "mounted-filesystem: its block device nvme2n1p1 is mounted", NULL);
         mounted(t, "22 1 0:45 / /data rw shared:1 - btrfs /dev/nvme3n1 rw\n");
-        assert_users(t, NULL, "its block device nvme3n1 is mounted");
+        assert_users(t, NULL, "mounted-filesystem: its block device nvme3n1 is mounted");
         mounted(t, "");
         fake_file(t, "proc/swaps", "Filename\tType\tSize\n/dev/nvme2n1p1   partition\t1\t0\t-2\n");
-        assert_users(t, "its block device nvme2n1p1 is used as swap", NULL);
+        assert_users(t, "swap: its block device nvme2n1p1 is used as swap", NULL);
         fake_directory(t, "sys/class/block/nvme3n1/holders/dm-0");
-        assert_users(t, "its block device nvme2n1p1 is used as swap",
-                     "its block device nvme3n1 is used by dm-0");
+        assert_users(t, "swap: its block device nvme2n1p1 is used as swap",
+                     "block-holder: its block device nvme3n1 is used by dm-0");
 }
 
 /* A namespace that another controller still reaches is not lost with these two. */
@@ -162,7 +166,7 @@ static void test_shared_namespace(void)
         mounted(t, "22 1 259:2 / / rw - ext4 /dev/nvme0n1p1 rw\n");
         assert_users(t, NULL, NULL);
         fake_remove(t, "sys/class/block/nvme0c0n1");
-        assert_users(t, NULL, "its block device nvme0n1p1 is mounted");
+        assert_users(t, NULL, "mounted-filesystem: its block device nvme0n1p1 is mounted");
 }
 
 static void test_holders_of_one_node(void)
