@@ -4,7 +4,8 @@
  * The executor against a worker of this file: what is asked in which order, what is taken back,
  * what a hung or dying worker costs. The worker is this program again, started with --root=LOG;
  * it notes every request in LOG and obeys the function number of the device:
- * 5 dies binding vfio-pci, 6 refuses that with EINVAL, 7 hangs in unbind until LOG.go is there.
+ * 4 is in use by a mounted file system, 5 dies binding vfio-pci, 6 refuses that with EINVAL, 7
+ * hangs in unbind until LOG.go is there.
  */
 
 #include "basic/io.h"
@@ -27,6 +28,7 @@ static const char *const verbs[_WORKER_VERB_MAX] = {
         [WORKER_PROBE] = "probe",
         [WORKER_NODE_ACCESS] = "access",
         [WORKER_INSPECT] = "inspect",
+        [WORKER_CHECK_USE] = "check",
 };
 
 static int fake_worker(const char *log_path)
@@ -41,6 +43,11 @@ static int fake_worker(const char *log_path)
 
                 dprintf(log, "%s %x %s\n", verbs[q.verb], q.address.function, q.argument);
                 takes = q.verb == WORKER_BIND && streq(q.argument, "vfio-pci");
+                if (q.verb == WORKER_CHECK_USE && q.address.function == 4 && q.accept == 0) {
+                        p.error = EBUSY;
+                        p.hazard = REASON_MOUNTED_FILESYSTEM;
+                        g_strlcpy(p.text, "/dev/sda1 is mounted at /srv", sizeof(p.text));
+                }
                 if (takes && q.address.function == 5)
                         return 1;
                 if (takes && q.address.function == 6)
@@ -122,7 +129,7 @@ static void turn_until(Fixture *f, const unsigned *count, const bool *flag)
 }
 
 /* Two members: override, unbind and bind each; the second has this function number. */
-static Unit make_unit(unsigned function)
+static Unit make_unit(unsigned function, HazardSet accept)
 {
         PciAddress a[2] = { { .bus = 1 }, { .bus = 1, .function = (uint8_t)function } };
         static const StepKind kinds[] = { STEP_SET_OVERRIDE, STEP_UNBIND, STEP_BIND };
@@ -136,18 +143,25 @@ static Unit make_unit(unsigned function)
                         g_assert_cmpint(unit_add_step(&u, kinds[k], &a[i], arguments[k], ""), ==,
                                         0);
                 }
+        for (size_t i = 0; i < 2; i++)
+                g_assert_cmpint(unit_add_check(&u, &a[i], accept, false), ==, 0);
         return u;
 }
 
-static void run_to_end(Fixture *f, unsigned function, uint64_t timeout_usec)
+static void run_accepting(Fixture *f, unsigned function, HazardSet accept, uint64_t timeout_usec)
 {
         static const RunHooks hooks = { on_record, on_done };
-        Unit u = make_unit(function);
+        Unit u = make_unit(function, accept);
 
         g_assert_cmpint(run_new(f->pool, &u, timeout_usec, &hooks, f, &f->run), ==, 0);
         g_assert_false(f->done);
         unit_done(&u);
         turn_until(f, NULL, &f->done);
+}
+
+static void run_to_end(Fixture *f, unsigned function, uint64_t timeout_usec)
+{
+        run_accepting(f, function, 0, timeout_usec);
 }
 
 static char **read_log(const Fixture *f)
@@ -194,7 +208,7 @@ static void test_phases_come_one_after_another(void)
         run_to_end(&f, 1, USEC_INFINITY);
         g_assert_true(f.result.ok);
         g_assert_cmpuint(f.n_records, ==, 1);
-        assert_phases(&f, "inspect override unbind bind ");
+        assert_phases(&f, "inspect override check unbind bind ");
         fixture_done(&f);
 }
 
@@ -209,7 +223,28 @@ static void test_a_refused_bind_is_taken_back(void)
         g_assert_cmpint(f.result.reason, ==, REASON_DRIVER_REJECTED);
         g_assert_cmpint(f.result.address.function, ==, 6);
         g_assert_nonnull(strstr(f.result.detail, "EINVAL"));
-        assert_phases(&f, "inspect override unbind bind unbind clear bind ");
+        assert_phases(&f, "inspect override check unbind bind unbind clear bind ");
+        fixture_done(&f);
+}
+
+/* Somebody mounted it after the plan was made. */
+static void test_who_came_meanwhile_keeps_the_device(void)
+{
+        Fixture f;
+
+        fixture_init(&f);
+        run_to_end(&f, 4, USEC_INFINITY);
+        g_assert_false(f.result.ok);
+        g_assert_true(f.result.rolled_back);
+        g_assert_cmpint(f.result.reason, ==, REASON_MOUNTED_FILESYSTEM);
+        g_assert_cmpint(f.result.address.function, ==, 4);
+        g_assert_cmpstr(f.result.detail, ==, "/dev/sda1 is mounted at /srv");
+        assert_phases(&f, "inspect override check clear ");
+        fixture_done(&f);
+
+        fixture_init(&f);
+        run_accepting(&f, 4, hazard_bit(REASON_MOUNTED_FILESYSTEM), USEC_INFINITY);
+        g_assert_true(f.result.ok);
         fixture_done(&f);
 }
 
@@ -288,6 +323,7 @@ int main(int argc, char *argv[])
         self = g_file_read_link("/proc/self/exe", NULL);
 #define TEST(name) g_test_add_func("/run/" #name, test_##name)
         TEST(phases_come_one_after_another);
+        TEST(who_came_meanwhile_keeps_the_device);
         TEST(a_refused_bind_is_taken_back);
         TEST(nothing_begins_unrecorded);
         TEST(a_dead_worker_fails_its_step);
