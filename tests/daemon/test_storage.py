@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an operator notices when vfiod's memory cannot be written, is damaged, or of another version."""
+
+import os
+import shutil
+import unittest
+
+from harness import HostTest
+
+A = "0000:00:03.0"
+STATE = "var/lib/vfiod/state"
+# The system calls that put the state file in place, and what a disk may answer to each.
+SAVE = (("openat", "state.new", ("EROFS", "ENOSPC", "EACCES")),
+        ("write", "state.new", ("ENOSPC", "EIO", "EDQUOT")),
+        ("fsync", "state.new", ("EIO", "ENOSPC")),
+        ("renameat", "state.new", ("EIO", "EROFS")),
+        ("fsync", "", ("EIO",)))  # of the directory
+
+
+class StorageTest(HostTest):
+    def inject(self, call, name, error):
+        """The daemon that is started next gets this error from that call for that file."""
+        path = f"var/lib/vfiod/{name}".rstrip("/")  # as the call has it; a descriptor has all of it
+        self.host.namespace = ["strace", "-D", "-qq", "-o", "/dev/null", "-P", path, "-P", str(self.host.root / path),
+                               "-e", f"trace={call}", "-e", f"inject={call}:error={error}"]
+        # A program that is traced cannot look for its leaks.
+        self.host.environment["ASAN_OPTIONS"] = "detect_leaks=0"
+
+    def end_injection(self):
+        self.host.namespace = []
+        self.host.environment.pop("ASAN_OPTIONS", None)
+        if "ASAN_OPTIONS" in os.environ:
+            self.host.environment["ASAN_OPTIONS"] = os.environ["ASAN_OPTIONS"]
+
+    @unittest.skipUnless(shutil.which("strace"), "there is no strace")
+    def test_nothing_is_begun_while_the_disk_fails(self):
+        host = self.host
+        host.add_device(A, 1)
+        for call, name, errors in SAVE:
+            for error in errors:
+                with self.subTest(call=call, name=name, error=error):
+                    self.inject(call, name, error)
+                    host.start()
+                    text = host.expect(1, "bind", A)
+                    self.assertIn("/var/lib/vfiod/state", text)
+                    self.assertIn("nothing was begun", text)
+                    self.assertEqual([host.driver(A), host.override(A)], ["e1000", "(null)"])
+                    self.assertEqual(host.writes(A), [])
+                    host.stop()
+        self.end_injection()
+        host.start()
+        host.expect(0, "bind", A)
+        host.expect(0, "release", A)
+
+    @unittest.skipUnless(shutil.which("strace"), "there is no strace")
+    def test_what_was_taken_is_given_back_also_on_a_full_disk(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        host.expect(0, "bind", A)
+        host.stop()
+        self.inject("write", "state.new", "ENOSPC")
+        host.start()
+        host.expect(0, "release", A)
+        self.assertEqual([host.driver(A), host.override(A)], ["e1000", "(null)"])
+        host.wait("it is not told", lambda: "Failed to save /var/lib/vfiod/state" in host.errors())
+        host.stop()
+        self.end_injection()
+        writes = host.writes(A)
+        host.start()
+        host.wait_state(A, "unmanaged")
+        self.assertEqual(host.driver(A), "e1000")
+        self.assertFalse([w for w in host.writes(A)[len(writes):] if "unbind" in w or "bind" in w])
+
+    def damaged(self, text, aside):
+        """A device is declared and bound; then the state file is replaced by `text`."""
+        host = self.host
+        host.add_device(A, 1)
+        host.declare("Address=00:03.0")
+        host.start()
+        host.wait_driver(A, "vfio-pci")
+        host.stop()
+        whole = (host.root / STATE).read_text()
+        (host.root / STATE).write_text(text(whole))
+        writes = host.writes(A)
+        host.start()
+        host.wait_state(A, "ready")
+        self.assertEqual(host.writes(A), writes)
+        self.assertEqual((host.root / f"{STATE}.{aside}").read_text(), text(whole))
+        self.assertIn("was set aside", host.errors())
+
+    def test_a_torn_file_is_set_aside(self):
+        self.damaged(lambda whole: whole[:len(whole) // 2], "broken")
+
+    def test_an_empty_file_is_set_aside(self):
+        self.damaged(lambda whole: "", "broken")
+
+    def test_a_changed_file_is_set_aside(self):
+        self.damaged(lambda whole: whole.replace("taken=1", "taken=0"), "broken")
+
+    def test_the_file_of_a_newer_version_is_kept(self):
+        self.damaged(lambda whole: whole.replace("vfiod-state 1 ", "vfiod-state 2 "), "newer")
+        self.assertIn("newer version", self.host.errors())
+
+    def test_what_a_crash_left_beside_the_file_is_no_harm(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        host.write(f"{STATE}.new", "half a fi")
+        host.expect(0, "bind", A)
+        host.stop()
+        host.start()
+        host.expect(0, "release", A)
+        self.assertEqual(host.driver(A), "e1000")
