@@ -9,7 +9,8 @@ made-up sysfs. harness.py tells it by files in ROOT/faults, named VERB-ADDRESS, 
     NUMBER     the kernel answers with this errno
 
 For more VFs than faults/memory-for-vfs says there is no memory.
-PFs have VFs at 0000:01:DEVICE.INDEX, with the settings that were made in the file "settings".
+PFs have VFs at the same place of the next bus, with the settings that were made in the file
+"settings". If there is a file ROOT/events, udev's events come in its network namespace.
 """
 
 import errno
@@ -19,6 +20,8 @@ import socket
 import struct
 import sys
 import time
+
+import udev
 
 WORKER_FD = 3
 # As in exec/protocol.h. Of settings a mask comes first, and then a number for each.
@@ -37,6 +40,7 @@ class Kernel:
         self.root = root
         self.settings = [0] * (1 + N_SETTINGS)  # of the request
         self.first = 0
+        self.udev = udev.Sender() if os.path.exists(f"{root}/events") else None
 
     def device(self, address, name):
         return f"{self.root}/sys/bus/pci/devices/{address}/{name}"
@@ -58,8 +62,13 @@ class Kernel:
         text = self.read(self.device(address, "driver_override"))
         return "" if text == "(null)" else text
 
+    def tell(self, action, address):
+        if self.udev:
+            self.udev.send(action, address)
+
     def attach(self, address, driver):
         os.symlink(f"../../../bus/pci/drivers/{driver}", self.device(address, "driver"))
+        self.tell("bind", address)
 
     def do_load(self, address, module):
         """As a real module: its driver is there then. The name of that driver is the answer."""
@@ -114,9 +123,18 @@ class Kernel:
         links.sort(key=lambda name: int(name.removeprefix("virtfn")))
         return [os.path.basename(os.readlink(self.device(pf, name))) for name in links]
 
+    def vf_address(self, pf, index):
+        bus, device = int(pf[5:7], 16) + 1, int(pf[8:10], 16) + index // 8
+        return f"{pf[:4]}:{bus:02x}:{device:02x}.{index % 8}"
+
+    def vf_group(self, vf):
+        """No two VFs share one, but for those of PFs on the root bus."""
+        domain, bus, device = int(vf[:4], 16), int(vf[5:7], 16), int(vf[8:10], 16)
+        return 100 + int(vf[11]) + (((domain << 8 | bus - 1) << 8 | device) << 3 if domain or bus > 1 else 0)
+
     def make_vf(self, pf, index):
-        address = f"0000:01:{pf[8:10]}.{index:x}"
-        path, group = f"{self.root}/sys/devices/pci0000:00/{address}", 100 + index
+        address = self.vf_address(pf, index)
+        path, group = f"{self.root}/sys/devices/pci0000:00/{address}", self.vf_group(address)
         members = f"{self.root}/sys/kernel/iommu_groups/{group}/devices"
         os.mkdir(path)
         os.makedirs(members, exist_ok=True)
@@ -130,11 +148,12 @@ class Kernel:
         os.symlink(f"../../../../devices/pci0000:00/{address}", f"{members}/{address}")
         os.symlink(f"../../../devices/pci0000:00/{address}", f"{self.root}/sys/bus/pci/devices/{address}")
         os.symlink(f"../{address}", self.device(pf, f"virtfn{index}"))
+        self.tell("add", address)
         if self.read(self.device(pf, "sriov_drivers_autoprobe")) == "1":
             self.attach(address, "igbvf")
 
     def remove_vf(self, pf, index, address):
-        path, group = f"{self.root}/sys/devices/pci0000:00/{address}", 100 + index
+        path, group = f"{self.root}/sys/devices/pci0000:00/{address}", self.vf_group(address)
         os.unlink(self.device(pf, f"virtfn{index}"))
         os.unlink(f"{self.root}/sys/bus/pci/devices/{address}")
         os.unlink(f"{self.root}/sys/kernel/iommu_groups/{group}/devices/{address}")
