@@ -116,3 +116,12 @@ int parse_mac(const char *s, uint8_t ret[static 6])
         memcpy(ret, mac, sizeof(mac));
         return 0;
 }
+
+char *format_hex(char *p, uint64_t value, unsigned digits)
+{
+        while (digits < 16 && value >> digits * 4 > 0)
+                digits++;
+        for (unsigned i = digits; i > 0; i--)
+                *p++ = "0123456789abcdef"[value >> (i - 1) * 4 & 0xf];
+        return p;
+}

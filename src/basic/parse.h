@@ -19,5 +19,8 @@ _must_check_ int parse_sec(const char *s, uint64_t *ret_usec);
 /* An octal file mode up to 0777. */
 _must_check_ int parse_mode(const char *s, mode_t *ret);
 
+/* At least so many hexadecimal digits, as "%0*x" has them; returns the end, without a NUL. */
+char *format_hex(char *p, uint64_t value, unsigned digits);
+
 /* A MAC address, six hexadecimal bytes joined by colons. */
 _must_check_ int parse_mac(const char *s, uint8_t ret[static 6]);

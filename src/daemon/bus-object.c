@@ -33,12 +33,6 @@ typedef struct ObjectKind {
 
 /* Devices -------------------------------------------------------------------------------------- */
 
-static uint64_t pack_address(const PciAddress *a)
-{
-        return (uint64_t)a->domain << 24 | (uint64_t)a->bus << 16 | (uint64_t)a->device << 8 |
-               a->function;
-}
-
 static PciAddress unpack_address(uint64_t key)
 {
         return (PciAddress){ .domain = (uint32_t)(key >> 24),
@@ -54,7 +48,7 @@ static size_t device_count(const Snapshot *s)
 
 static uint64_t device_key(const Snapshot *s, size_t i)
 {
-        return pack_address(&s->status->statuses[i].address);
+        return pci_address_key(&s->status->statuses[i].address);
 }
 
 static int device_make_path(uint64_t key, char **ret)
@@ -71,7 +65,7 @@ static int device_read_path(const char *path, uint64_t *ret)
 
         r = bus_device_from_path(path, &a);
         if (r >= 0)
-                *ret = pack_address(&a);
+                *ret = pci_address_key(&a);
         return r;
 }
 

@@ -3,8 +3,6 @@
 #include "model/address.h"
 #include "basic/parse.h"
 
-#include <stdio.h>
-
 /* Reads hexadecimal digits up to `end` and steps over it. */
 static int parse_part(const char **s, char end, size_t min, size_t max, uint64_t limit,
                       uint64_t *ret)
@@ -43,20 +41,14 @@ int pci_address_parse(const char *s, PciAddress *ret)
 
 const char *pci_address_format(const PciAddress *a, char buffer[static PCI_ADDRESS_SIZE])
 {
-        snprintf(buffer, PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x", a->domain, a->bus, a->device,
-                 a->function);
+        char *p = format_hex(buffer, a->domain, 4);
+
+        /* Not by snprintf(): this is done for each device at each look. */
+        *p++ = ':';
+        p = format_hex(p, a->bus, 2);
+        *p++ = ':';
+        p = format_hex(p, a->device, 2);
+        *p++ = '.';
+        *format_hex(p, a->function, 1) = 0;
         return buffer;
-}
-
-static uint64_t address_key(const PciAddress *a)
-{
-        return (uint64_t)a->domain << 24 | (uint64_t)a->bus << 16 | (uint64_t)a->device << 8 |
-               a->function;
-}
-
-int pci_address_compare(const PciAddress *a, const PciAddress *b)
-{
-        uint64_t x = address_key(a), y = address_key(b);
-
-        return x < y ? -1 : x > y;
 }

@@ -23,7 +23,19 @@ const char *pci_address_format(const PciAddress *a, char buffer[static PCI_ADDRE
 /* Valid until the end of the enclosing block. */
 #define PCI_ADDRESS_STR(a) pci_address_format(a, (char[PCI_ADDRESS_SIZE]){ 0 })
 
-int pci_address_compare(const PciAddress *a, const PciAddress *b);
+/* All of it in one number, in the order of addresses. */
+static inline uint64_t pci_address_key(const PciAddress *a)
+{
+        return (uint64_t)a->domain << 24 | (uint64_t)a->bus << 16 | (uint64_t)a->device << 8 |
+               a->function;
+}
+
+static inline int pci_address_compare(const PciAddress *a, const PciAddress *b)
+{
+        uint64_t x = pci_address_key(a), y = pci_address_key(b);
+
+        return x < y ? -1 : x > y;
+}
 
 static inline bool pci_address_equal(const PciAddress *a, const PciAddress *b)
 {

@@ -94,9 +94,9 @@ static void node_path(const Device *d, char *buffer, size_t size)
 static void put_match_value(Writer *w, const char *name, MatchKey key, const Device *d,
                             const Origin *o)
 {
-        char buffer[64];
+        char buffer[MATCH_VALUE_SIZE];
 
-        put_string(w, name, match_value(key, d, o, buffer, sizeof(buffer)));
+        put_string(w, name, match_value(key, d, o, buffer));
 }
 
 static void put_status(Writer *w, const DeviceStatus *s)

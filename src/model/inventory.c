@@ -8,46 +8,94 @@ static int compare_devices(const void *a, const void *b)
                                    &(*(Device *const *)b)->address);
 }
 
-static int compare_by_group(const void *a, const void *b)
-{
-        const Device *x = *(Device *const *)a, *y = *(Device *const *)b;
+/* A device and what it is sorted by, before its address. */
+typedef struct Entry {
+        uint64_t key;
+        uint32_t index;
+} Entry;
 
-        if (x->group != y->group)
-                return x->group < y->group ? -1 : 1;
-        return pci_address_compare(&x->address, &y->address);
+static int compare_entries(const void *a, const void *b)
+{
+        const Entry *x = a, *y = b;
+
+        if (x->key != y->key)
+                return x->key < y->key ? -1 : 1;
+        return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* Fills by_group and groups; both arrays are large enough for all devices. */
-static void index_groups(Inventory *inv)
+/* Most often it is sorted already, or nearly: snapshots are made of the one before. */
+static void sort_entries(Entry *entries, size_t n)
+{
+        for (size_t i = 1; i < n; i++)
+                if (compare_entries(&entries[i - 1], &entries[i]) > 0) {
+                        qsort(entries, n, sizeof(Entry), compare_entries);
+                        return;
+                }
+}
+
+/* Fills by_group and groups; all arrays are large enough for all devices. */
+static void index_groups(Inventory *inv, Entry *entries)
 {
         size_t n = 0;
 
         for (size_t i = 0; i < inv->n_devices; i++)
                 if (inv->devices[i]->group >= 0)
-                        inv->by_group[n++] = inv->devices[i];
-        if (n > 0)
-                qsort(inv->by_group, n, sizeof(Device *), compare_by_group);
+                        entries[n++] =
+                                (Entry){ (uint64_t)inv->devices[i]->group, (uint32_t)i };
+        sort_entries(entries, n);
         for (size_t i = 0; i < n; i++) {
                 Group *g = inv->n_groups > 0 ? &inv->groups[inv->n_groups - 1] : NULL;
+                uint32_t index = entries[i].index;
 
+                inv->group_indices[i] = index;
+                inv->by_group[i] = inv->devices[index];
                 if (!g || g->number != inv->by_group[i]->group) {
                         g = &inv->groups[inv->n_groups++];
-                        *g = (Group){ inv->by_group[i]->group, &inv->by_group[i], 0 };
+                        *g = (Group){ inv->by_group[i]->group, &inv->by_group[i],
+                                      &inv->group_indices[i], 0 };
                 }
                 g->n_members++;
+                inv->group_of[index] = g;
         }
+}
+
+static void index_vfs(Inventory *inv, Entry *entries)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < inv->n_devices; i++)
+                if (inv->devices[i]->is_vf)
+                        entries[n++] = (Entry){ pci_address_key(&inv->devices[i]->pf),
+                                                (uint32_t)i };
+        sort_entries(entries, n);
+        for (size_t i = 0; i < n; i++)
+                inv->vfs[i] = entries[i].index;
+        inv->n_vfs = n;
+}
+
+static bool is_sorted(Device *const *devices, size_t n)
+{
+        for (size_t i = 1; i < n; i++)
+                if (compare_devices(&devices[i - 1], &devices[i]) > 0)
+                        return false;
+        return true;
 }
 
 int inventory_new(Device **devices, size_t n, bool iommu, char **drivers, Inventory **ret)
 {
+        _cleanup_free_ Entry *entries = calloc(n + 1, sizeof(Entry));
         Inventory *inv = calloc(1, sizeof(Inventory));
 
         if (!inv)
                 return -ENOMEM;
         inv->devices = calloc(n + 1, sizeof(Device *));
         inv->by_group = calloc(n + 1, sizeof(Device *));
+        inv->group_indices = calloc(n + 1, sizeof(uint32_t));
         inv->groups = calloc(n + 1, sizeof(Group));
-        if (!inv->devices || !inv->by_group || !inv->groups) {
+        inv->group_of = calloc(n + 1, sizeof(Group *));
+        inv->vfs = calloc(n + 1, sizeof(uint32_t));
+        if (!entries || !inv->devices || !inv->by_group || !inv->group_indices || !inv->groups ||
+            !inv->group_of || !inv->vfs) {
                 inventory_free(inv);
                 return -ENOMEM;
         }
@@ -56,8 +104,10 @@ int inventory_new(Device **devices, size_t n, bool iommu, char **drivers, Invent
         inv->iommu = iommu;
         inv->drivers = drivers;
         strv_sort(inv->drivers);
-        qsort(inv->devices, n, sizeof(Device *), compare_devices);
-        index_groups(inv);
+        if (!is_sorted(inv->devices, n))
+                qsort(inv->devices, n, sizeof(Device *), compare_devices);
+        index_groups(inv, entries);
+        index_vfs(inv, entries);
         *ret = inv;
         return 0;
 }
@@ -70,7 +120,10 @@ Inventory *inventory_free(Inventory *inv)
                 device_unref(inv->devices[i]);
         free(inv->devices);
         free(inv->by_group);
+        free(inv->group_indices);
         free(inv->groups);
+        free(inv->group_of);
+        free(inv->vfs);
         strv_free(inv->drivers);
         free(inv);
         return NULL;
@@ -116,6 +169,31 @@ const Group *inventory_group(const Inventory *inv, int number)
                         high = middle;
         }
         return NULL;
+}
+
+/* The first VF whose PF is not below the address. */
+static size_t vf_position(const Inventory *inv, uint64_t key)
+{
+        size_t low = 0, high = inv->n_vfs;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (pci_address_key(&inv->devices[inv->vfs[middle]]->pf) < key)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+const uint32_t *inventory_vfs(const Inventory *inv, const PciAddress *pf, size_t *ret_n)
+{
+        uint64_t key = pci_address_key(pf);
+        size_t begin = vf_position(inv, key);
+
+        *ret_n = vf_position(inv, key + 1) - begin;
+        return &inv->vfs[begin];
 }
 
 bool inventory_has_driver(const Inventory *inv, const char *name)

@@ -7,7 +7,8 @@
 
 typedef struct Group {
         int number;
-        Device **members; /* into Inventory.by_group, sorted by address */
+        Device **members;        /* into Inventory.by_group, sorted by address */
+        const uint32_t *indices; /* the same as indices into Inventory.devices */
         size_t n_members;
 } Group;
 
@@ -15,8 +16,12 @@ typedef struct Inventory {
         Device **devices; /* sorted by address; each holds a reference */
         size_t n_devices;
         Device **by_group; /* the same devices that have a group, by group and address */
-        Group *groups;     /* sorted by number */
+        uint32_t *group_indices;
+        Group *groups; /* sorted by number */
         size_t n_groups;
+        Group **group_of; /* parallel to devices; NULL: it has none */
+        uint32_t *vfs;    /* indices of VFs, by the addresses of PF and VF */
+        size_t n_vfs;
         bool iommu;     /* an IOMMU is in use: /sys/class/iommu is not empty */
         char **drivers; /* names of the registered PCI drivers, sorted */
 } Inventory;
@@ -36,6 +41,9 @@ const Group *inventory_group(const Inventory *inv, int number);
 
 /* Index into devices, or -1. */
 ssize_t inventory_index(const Inventory *inv, const PciAddress *address);
+
+/* Indices into devices of the VFs of a PF, by address. */
+const uint32_t *inventory_vfs(const Inventory *inv, const PciAddress *pf, size_t *ret_n);
 
 /* Whether a PCI driver of that name is registered. */
 bool inventory_has_driver(const Inventory *inv, const char *name);

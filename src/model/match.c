@@ -13,70 +13,82 @@ static const char *host_driver(const Device *d, const Origin *origin)
         return d->driver_is_vfio ? NULL : d->driver;
 }
 
-static const char *mac_value(const Device *d, const Origin *origin, char *buffer, size_t size)
+static const char *format_bytes(char *buffer, const uint8_t *bytes, size_t n, char between)
+{
+        char *p = buffer;
+
+        for (size_t i = 0; i < n; i++) {
+                p = format_hex(p, bytes[i], 2);
+                *p++ = i + 1 < n ? between : 0;
+        }
+        return buffer;
+}
+
+static const char *format_pair(char *buffer, unsigned a, unsigned b)
+{
+        char *p = format_hex(buffer, a, 4);
+
+        *p++ = ':';
+        *format_hex(p, b, 4) = 0;
+        return buffer;
+}
+
+static const char *mac_value(const Device *d, const Origin *origin, char *buffer)
 {
         const uint8_t *mac = d->has_mac ? d->mac : origin && origin->has_mac ? origin->mac : NULL;
 
         if (!mac)
                 return NULL;
-        snprintf(buffer, size, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-                 mac[4], mac[5]);
-        return buffer;
+        return format_bytes(buffer, mac, 6, ':');
 }
 
 /* A read that failed must not make a device taken by its number look like another one. */
-static const char *serial_value(const Device *d, const Origin *origin, char *buffer, size_t size)
+static const char *serial_value(const Device *d, const Origin *origin, char *buffer)
 {
         uint64_t s = d->has_serial ? d->serial : origin ? origin->identity.serial : 0;
+        uint8_t bytes[8];
 
         if (!d->has_serial && !(origin && origin->identity.has_serial))
                 return NULL;
-        snprintf(buffer, size, "%02x-%02x-%02x-%02x-%02x-%02x-%02x-%02x",
-                 (unsigned)(s >> 56 & 0xff), (unsigned)(s >> 48 & 0xff), (unsigned)(s >> 40 & 0xff),
-                 (unsigned)(s >> 32 & 0xff), (unsigned)(s >> 24 & 0xff), (unsigned)(s >> 16 & 0xff),
-                 (unsigned)(s >> 8 & 0xff), (unsigned)(s & 0xff));
-        return buffer;
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                bytes[i] = (uint8_t)(s >> (56 - i * 8));
+        return format_bytes(buffer, bytes, sizeof(bytes), '-');
 }
 
-const char *match_value(MatchKey key, const Device *d, const Origin *origin, char *buffer,
-                        size_t size)
+const char *match_value(MatchKey key, const Device *d, const Origin *origin,
+                        char buffer[static MATCH_VALUE_SIZE])
 {
         switch (key) {
         case MATCH_ADDRESS:
-                snprintf(buffer, size, "%s", PCI_ADDRESS_STR(&d->address));
-                return buffer;
+                return pci_address_format(&d->address, buffer);
         case MATCH_ID:
-                snprintf(buffer, size, "%04x:%04x", d->vendor, d->device);
-                return buffer;
+                return format_pair(buffer, d->vendor, d->device);
         case MATCH_SUBSYSTEM_ID:
-                snprintf(buffer, size, "%04x:%04x", d->subvendor, d->subdevice);
-                return buffer;
+                return format_pair(buffer, d->subvendor, d->subdevice);
         case MATCH_CLASS:
-                snprintf(buffer, size, "%06x", d->class);
+                *format_hex(buffer, d->class, 6) = 0;
                 return buffer;
         case MATCH_DRIVER:
                 return host_driver(d, origin);
         case MATCH_PATH: /* udev's ID_PATH of a PCI function, by its path_id builtin */
-                snprintf(buffer, size, "pci-%s", PCI_ADDRESS_STR(&d->address));
+                memcpy(buffer, "pci-", 4);
+                pci_address_format(&d->address, buffer + 4);
                 return buffer;
         case MATCH_SLOT:
                 return d->slot;
         case MATCH_SERIAL_NUMBER:
-                return serial_value(d, origin, buffer, size);
+                return serial_value(d, origin, buffer);
         case MATCH_MAC_ADDRESS:
-                return mac_value(d, origin, buffer, size);
+                return mac_value(d, origin, buffer);
         case MATCH_PHYSICAL_FUNCTION:
-                if (!d->is_vf)
-                        return NULL;
-                snprintf(buffer, size, "%s", PCI_ADDRESS_STR(&d->pf));
-                return buffer;
+                return d->is_vf ? pci_address_format(&d->pf, buffer) : NULL;
         case MATCH_VIRTUAL_FUNCTION:
                 if (d->vf_index < 0)
                         return NULL;
-                snprintf(buffer, size, "%d", d->vf_index);
+                snprintf(buffer, MATCH_VALUE_SIZE, "%d", d->vf_index);
                 return buffer;
         case MATCH_NUMA_NODE:
-                snprintf(buffer, size, "%d", d->numa_node);
+                snprintf(buffer, MATCH_VALUE_SIZE, "%d", d->numa_node);
                 return buffer;
         default:
                 return NULL;
@@ -99,13 +111,15 @@ static bool pattern_matches(MatchKey key, const char *pattern, const char *value
                 return index_in_range(pattern, value);
         if (key == MATCH_CLASS && !strpbrk(pattern, "*?["))
                 return startswith(value, pattern);
+        if (!strpbrk(pattern, "*?[\\"))
+                return streq(pattern, value);
         return fnmatch(pattern, value, 0) == 0;
 }
 
 static bool key_matches(MatchKey key, char **patterns, const Device *d, const Origin *origin)
 {
-        char buffer[64];
-        const char *value = match_value(key, d, origin, buffer, sizeof(buffer));
+        char buffer[MATCH_VALUE_SIZE];
+        const char *value = match_value(key, d, origin, buffer);
         bool any_positive = false, matched = false;
 
         STRV_FOREACH(p, patterns) {

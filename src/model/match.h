@@ -17,6 +17,7 @@ typedef enum MatchResult {
 /* `origin` (may be NULL) tells the host driver and MAC address of a device already taken. */
 MatchResult match_device(const Match *m, const Device *d, const Origin *origin);
 
-/* The text that a key is compared with, in `buffer`; NULL if the device has none. */
-const char *match_value(MatchKey key, const Device *d, const Origin *origin, char *buffer,
-                        size_t size);
+/* The text that a key is compared with, perhaps in `buffer`; NULL if the device has none. */
+enum { MATCH_VALUE_SIZE = 32 };
+const char *match_value(MatchKey key, const Device *d, const Origin *origin,
+                        char buffer[static MATCH_VALUE_SIZE]);
