@@ -121,7 +121,8 @@ int manager_compute(Manager *m, const Inventory *inv, const RequestTable *reques
         Plan *plan = NULL;
         int r;
 
-        r = desired_compute(m->config, requests, &m->origins, inv, &desired);
+        r = desired_update(m->config, requests, &m->origins, inv,
+                           &(Known){ m->inventory, m->desired }, &desired);
         if (r >= 0 && requests == &m->requests)
                 note_given_up(m, inv, desired);
         if (r >= 0)

@@ -3,6 +3,8 @@
 #include "model/desired.h"
 #include "model/match.h"
 
+enum { EXPECT_BITS = 64 };
+
 /* The PF has as many VFs as before, and nothing says that it is to have another number. */
 static bool vfs_are_back(const Origin *o, const Inventory *inv, const Desired *desired)
 {
@@ -135,43 +137,101 @@ static void target_from_request(Target *t, const Request *r)
 }
 
 /* A file that says how many VFs there are is about PFs, whatever else its keys would match. */
-static MatchResult match_rule(const Rule *rule, const Device *d, const OriginTable *origins)
+static MatchResult match_rule(const Rule *rule, const Device *d, const Origin *o)
 {
         if (rule->has_sriov && d->is_vf)
                 return MATCH_NO;
-        return match_device(&rule->match, d, origin_table_find_device(origins, d));
+        return match_device(&rule->match, d, o);
 }
 
-/* One rule over all devices: the first rule that matches a device decides for it. */
-static void apply_rule(const Rule *rule, const Inventory *inv, const OriginTable *origins,
-                       Target *targets)
+/* The first rule that matches a device decides for it. */
+static Found match_rules(const Config *config, const Device *d, const Origin *o)
 {
-        bool mismatch;
-        int n = 0;
+        Found found = { .stamp = o ? o->stamp : 0 };
+        unsigned n_expect = 0;
 
-        for (size_t i = 0; i < inv->n_devices && rule->match.expect >= 0; i++)
-                n += match_rule(rule, inv->devices[i], origins) == MATCH_YES;
-        mismatch = rule->match.expect >= 0 && n != rule->match.expect;
+        for (size_t i = 0; i < config->n_rules; i++) {
+                const Rule *rule = config->rules[i];
+                bool expects = rule->match.expect >= 0;
+                MatchResult result;
+
+                if (!found.rule || expects) {
+                        result = match_rule(rule, d, o);
+                        if (result == MATCH_YES && !found.rule)
+                                found.rule = rule;
+                        if (result == MATCH_YES && expects && n_expect < EXPECT_BITS)
+                                found.expected |= UINT64_C(1) << n_expect;
+                        if (result == MATCH_GUARD_FAILED && !found.guard)
+                                found.guard = rule;
+                }
+                n_expect += expects;
+        }
+        return found;
+}
+
+/* Whether what was found before still holds: files do not change, but make room for others. */
+static bool rules_are_same(const Config *config, const Desired *before)
+{
+        return before && before->n_rules == config->n_rules &&
+               (config->n_rules == 0 ||
+                memcmp(before->rules, config->rules, config->n_rules * sizeof(Rule *)) == 0);
+}
+
+/* What a device matches follows from the files, from itself and from where it came from. */
+static void find_rules(const Config *config, const Origin **origins, const Inventory *inv,
+                       const Known *known, Found *ret)
+{
+        bool same = rules_are_same(config, known->desired);
+        size_t k = 0;
+
         for (size_t i = 0; i < inv->n_devices; i++) {
                 const Device *d = inv->devices[i];
-                Target *t = &targets[i];
+                uint64_t stamp = origins[i] ? origins[i]->stamp : 0;
 
-                if (t->matched)
-                        continue;
-                switch (match_rule(rule, d, origins)) {
-                case MATCH_YES:
-                        target_from_rule(t, rule, d);
-                        t->problem = mismatch ? REASON_EXPECT_MISMATCH : REASON_NONE;
-                        break;
-                case MATCH_GUARD_FAILED:
-                        if (!t->rule)
-                                *t = (Target){ .rule = rule,
+                while (same && k < known->inv->n_devices &&
+                       pci_address_compare(&known->inv->devices[k]->address, &d->address) < 0)
+                        k++;
+                if (same && k < known->inv->n_devices && known->inv->devices[k] == d &&
+                    known->desired->found[k].stamp == stamp)
+                        ret[i] = known->desired->found[k];
+                else
+                        ret[i] = match_rules(config, d, origins[i]);
+        }
+}
+
+static bool expectation_fails(const Rule *rule, unsigned n_expect, const Inventory *inv,
+                              const Origin **origins, const Found *found)
+{
+        int n = 0;
+
+        for (size_t i = 0; i < inv->n_devices; i++)
+                n += n_expect < EXPECT_BITS
+                             ? found[i].expected >> n_expect & 1
+                             : match_rule(rule, inv->devices[i], origins[i]) == MATCH_YES;
+        return n != rule->match.expect;
+}
+
+static void apply_rules(const Config *config, const Inventory *inv, const Origin **origins,
+                        const Found *found, Target *targets)
+{
+        unsigned n_expect = 0;
+
+        for (size_t i = 0; i < inv->n_devices; i++)
+                if (found[i].rule)
+                        target_from_rule(&targets[i], found[i].rule, inv->devices[i]);
+                else if (found[i].guard)
+                        targets[i] = (Target){ .rule = found[i].guard,
                                                .problem = REASON_ID_MISMATCH,
                                                .num_vfs = -1 };
-                        break;
-                case MATCH_NO:
-                        break;
-                }
+        for (size_t k = 0; k < config->n_rules; k++) {
+                const Rule *rule = config->rules[k];
+
+                if (rule->match.expect < 0 ||
+                    !expectation_fails(rule, n_expect++, inv, origins, found))
+                        continue;
+                for (size_t i = 0; i < inv->n_devices; i++)
+                        if (found[i].rule == rule)
+                                targets[i].problem = REASON_EXPECT_MISMATCH;
         }
 }
 
@@ -231,11 +291,11 @@ static void inherit_from_pfs(const Inventory *inv, Target *targets)
 }
 
 /* A file in error names its devices no more; what was taken for it stays as it is. */
-static void hold_broken(const Config *config, const Inventory *inv, const OriginTable *origins,
+static void hold_broken(const Config *config, const Inventory *inv, const Origin **origins,
                         Target *targets)
 {
         for (size_t i = 0; i < inv->n_devices; i++) {
-                const Origin *o = origin_table_find_device(origins, inv->devices[i]);
+                const Origin *o = origins[i];
 
                 if (!o || !o->rule ||
                     !(strv_contains(config->broken, o->rule) ||
@@ -257,11 +317,11 @@ static bool rule_has_device(const Target *targets, size_t n, const char *rule)
 }
 
 /* What moved with a card that was only unplugged waits for it: its file is still there. */
-static void hold_companions(const Config *config, const Inventory *inv, const OriginTable *origins,
+static void hold_companions(const Config *config, const Inventory *inv, const Origin **origins,
                             Target *targets)
 {
         for (size_t i = 0; i < inv->n_devices; i++) {
-                const Origin *o = origin_table_find_device(origins, inv->devices[i]);
+                const Origin *o = origins[i];
 
                 if (o && o->implied && o->rule && targets[i].kind == TARGET_UNMANAGED &&
                     !targets[i].requested && config_find_rule(config, o->rule) &&
@@ -282,10 +342,10 @@ static int keep_sources(const Config *config, const RequestTable *requests, Desi
 }
 
 /* The member whose file or request makes the group move, or NULL. */
-static const Target *find_leader(const Group *g, const Inventory *inv, const Target *targets)
+static const Target *find_leader(const Group *g, const Target *targets)
 {
         for (size_t i = 0; i < g->n_members; i++) {
-                const Target *t = &targets[inventory_index(inv, &g->members[i]->address)];
+                const Target *t = &targets[g->indices[i]];
 
                 if (target_moves_group(t) && !device_is_system(g->members[i]))
                         return t;
@@ -293,14 +353,14 @@ static const Target *find_leader(const Group *g, const Inventory *inv, const Tar
         return NULL;
 }
 
-static void expand_group(const Group *g, const Inventory *inv, Target *targets)
+static void expand_group(const Group *g, Target *targets)
 {
-        const Target *leader = find_leader(g, inv, targets);
+        const Target *leader = find_leader(g, targets);
 
         if (!leader || g->members[0]->group_is_noiommu)
                 return;
         for (size_t i = 0; i < g->n_members; i++) {
-                Target *t = &targets[inventory_index(inv, &g->members[i]->address)];
+                Target *t = &targets[g->indices[i]];
 
                 if (t->matched || t->problem != REASON_NONE || device_is_system(g->members[i]))
                         continue;
@@ -344,37 +404,47 @@ static int collect_absent(const Rule *rule, const Inventory *inv, Desired *d)
         return 0;
 }
 
-int desired_compute(const Config *config, const RequestTable *requests, const OriginTable *origins,
-                    const Inventory *inv, Desired **ret)
+int desired_update(const Config *config, const RequestTable *requests, const OriginTable *origins,
+                   const Inventory *inv, const Known *known, Desired **ret)
 {
         _cleanup_(desired_freep) Desired *d = calloc(1, sizeof(Desired));
+        _cleanup_free_ const Origin **joined = NULL;
         int r;
 
         if (!d)
                 return -ENOMEM;
         d->targets = calloc(inv->n_devices + 1, sizeof(Target));
-        if (!d->targets)
+        d->found = calloc(inv->n_devices + 1, sizeof(Found));
+        if (!d->targets || !d->found)
                 return -ENOMEM;
         d->n_targets = inv->n_devices;
         for (size_t i = 0; i < d->n_targets; i++)
                 d->targets[i].num_vfs = -1;
         r = keep_sources(config, requests, d);
+        if (r >= 0)
+                r = origin_table_join(origins, inv, &joined);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < config->n_rules; i++) {
-                apply_rule(config->rules[i], inv, origins, d->targets);
+        find_rules(config, joined, inv, known, d->found);
+        apply_rules(config, inv, joined, d->found, d->targets);
+        for (size_t i = 0; i < config->n_rules && r >= 0; i++)
                 r = collect_absent(config->rules[i], inv, d);
-                if (r < 0)
-                        return r;
-        }
+        if (r < 0)
+                return r;
         apply_requests(&d->requests, inv, d->targets);
-        hold_broken(config, inv, origins, d->targets);
-        hold_companions(config, inv, origins, d->targets);
+        hold_broken(config, inv, joined, d->targets);
+        hold_companions(config, inv, joined, d->targets);
         inherit_from_pfs(inv, d->targets);
         for (size_t i = 0; i < inv->n_groups; i++)
-                expand_group(&inv->groups[i], inv, d->targets);
+                expand_group(&inv->groups[i], d->targets);
         *ret = TAKE_PTR(d);
         return 0;
+}
+
+int desired_compute(const Config *config, const RequestTable *requests, const OriginTable *origins,
+                    const Inventory *inv, Desired **ret)
+{
+        return desired_update(config, requests, origins, inv, &(Known){ NULL, NULL }, ret);
 }
 
 Desired *desired_free(Desired *d)
@@ -386,6 +456,7 @@ Desired *desired_free(Desired *d)
         free(d->rules);
         request_table_done(&d->requests);
         free(d->targets);
+        free(d->found);
         free(d->absent);
         free(d);
         return NULL;

@@ -30,8 +30,17 @@ typedef struct Absent {
         const Rule *rule;
 } Absent;
 
+/* Which rules a device matches, before anything else is looked at. */
+typedef struct Found {
+        const Rule *rule;  /* the first; NULL: none */
+        const Rule *guard; /* the first that names its place, but another card */
+        uint64_t expected; /* bit per rule with Expect=, as far as there are bits */
+        uint64_t stamp;    /* of its origin, 0: none */
+} Found;
+
 typedef struct Desired {
         Target *targets; /* parallel to Inventory.devices */
+        Found *found;    /* the same */
         size_t n_targets;
         Absent *absent;
         size_t n_absent;
@@ -42,6 +51,20 @@ typedef struct Desired {
 
 _must_check_ int desired_compute(const Config *config, const RequestTable *requests,
                                  const OriginTable *origins, const Inventory *inv, Desired **ret);
+
+/* An earlier result and its inventory. Both NULL: there is none. */
+typedef struct Known {
+        const Inventory *inv;
+        const Desired *desired;
+} Known;
+
+/*
+ * The same result at less cost: devices that the inventories share are not matched again with
+ * files that did not change.
+ */
+_must_check_ int desired_update(const Config *config, const RequestTable *requests,
+                                const OriginTable *origins, const Inventory *inv,
+                                const Known *known, Desired **ret);
 Desired *desired_free(Desired *d);
 DEFINE_CLEANUP_FUNC(Desired *, desired_free);
 

@@ -64,6 +64,27 @@ const Origin *origin_table_find_device(const OriginTable *t, const Device *d)
         return o && identity_matches(&o->identity, d) ? o : NULL;
 }
 
+int origin_table_join(const OriginTable *t, const Inventory *inv, const Origin ***ret)
+{
+        const Origin **joined = calloc(inv->n_devices + 1, sizeof(Origin *));
+        size_t k = 0;
+
+        if (!joined)
+                return -ENOMEM;
+        for (size_t i = 0; t && i < inv->n_devices && k < t->n_origins; i++) {
+                const Device *d = inv->devices[i];
+
+                while (k < t->n_origins &&
+                       pci_address_compare(&t->origins[k].address, &d->address) < 0)
+                        k++;
+                if (k < t->n_origins && pci_address_equal(&t->origins[k].address, &d->address) &&
+                    identity_matches(&t->origins[k].identity, d))
+                        joined[i] = &t->origins[k];
+        }
+        *ret = joined;
+        return 0;
+}
+
 bool origin_table_knows(const OriginTable *t, const Device *d)
 {
         for (size_t i = 0; i < t->n_origins; i++)
@@ -77,7 +98,9 @@ int origin_table_put(OriginTable *t, Origin *o)
         Origin *found = origin_table_find(t, &o->address), *grown;
         size_t i;
 
+        o->stamp = t->last_stamp + 1;
         if (found) {
+                t->last_stamp++;
                 origin_done(found);
                 *found = *o;
                 *o = (Origin){ 0 };
@@ -90,6 +113,7 @@ int origin_table_put(OriginTable *t, Origin *o)
         i = origin_position(t, &o->address);
         memmove(&t->origins[i + 1], &t->origins[i], (t->n_origins - i) * sizeof(Origin));
         t->origins[i] = *o;
+        t->last_stamp++;
         t->n_origins++;
         *o = (Origin){ 0 };
         return 0;

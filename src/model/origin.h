@@ -3,10 +3,11 @@
 
 /* What vfiod took and what was there before: the memory that survives crashes and reboots. */
 
-#include "model/device.h"
+#include "model/inventory.h"
 
 typedef struct Origin {
         PciAddress address;
+        uint64_t stamp; /* no two entries that were ever put into a table have the same */
         Identity identity;
         char *driver;   /* host driver before, NULL: none */
         char *override; /* driver_override before, NULL: unset */
@@ -24,6 +25,7 @@ typedef struct Origin {
 typedef struct OriginTable {
         Origin *origins; /* sorted by address */
         size_t n_origins;
+        uint64_t last_stamp;
 } OriginTable;
 
 /*
@@ -48,6 +50,10 @@ const Origin *origin_table_find_device(const OriginTable *t, const Device *d);
 
 /* Whether this card was seen, at whatever address, when a group was moved. */
 bool origin_table_knows(const OriginTable *t, const Device *d);
+
+/* The same for all devices: parallel to Inventory.devices, valid until the table changes. */
+_must_check_ int origin_table_join(const OriginTable *t, const Inventory *inv,
+                                   const Origin ***ret);
 
 /* Adds or replaces by address. Takes over the content of `o` and zeroes it, on success. */
 _must_check_ int origin_table_put(OriginTable *t, Origin *o);
