@@ -92,17 +92,15 @@ static int vf_describe(const Snapshot *s, uint64_t key, field_handler_t f, void 
 
 static bool status_equal(const DeviceStatus *a, const DeviceStatus *b)
 {
-        return a && b && a->state == b->state && a->reason == b->reason &&
-               streq_ptr(a->detail, b->detail);
+        return a->state == b->state && a->reason == b->reason && streq_ptr(a->detail, b->detail);
 }
 
 static bool device_is_same(const Snapshot *before, size_t b, const Snapshot *after, size_t a)
 {
-        const PciAddress *address = &after->status->statuses[a].address;
-        ssize_t old = inventory_index(before->inventory, address);
-        ssize_t new = inventory_index(after->inventory, address);
+        const DeviceStatus *was = &before->status->statuses[b], *is = &after->status->statuses[a];
+        ssize_t old = was->index, new = is->index;
 
-        if (!status_equal(&before->status->statuses[b], &after->status->statuses[a]))
+        if (!status_equal(was, is))
                 return false;
         /* Absent places have no device and no target: their state is all they have. */
         if (old < 0 || new < 0)
@@ -140,6 +138,11 @@ static int group_describe(const Snapshot *s, uint64_t key, field_handler_t f, vo
                                                       : -ENOENT;
 }
 
+static const DeviceStatus *status_of(const Snapshot *s, uint32_t device)
+{
+        return &s->status->statuses[s->status->by_device[device]];
+}
+
 static bool group_is_same(const Snapshot *before, size_t b, const Snapshot *after, size_t a)
 {
         const Group *old = &before->inventory->groups[b], *new = &after->inventory->groups[a];
@@ -147,11 +150,9 @@ static bool group_is_same(const Snapshot *before, size_t b, const Snapshot *afte
         if (old->n_members != new->n_members)
                 return false;
         for (size_t i = 0; i < new->n_members; i++) {
-                const PciAddress *address = &new->members[i]->address;
-
                 if (old->members[i] != new->members[i] ||
-                    !status_equal(status_find(before->status, address),
-                                  status_find(after->status, address)))
+                    !status_equal(status_of(before, old->indices[i]),
+                                  status_of(after, new->indices[i])))
                         return false;
         }
         return true;

@@ -164,15 +164,14 @@ static int take_inventory(Manager *m, Inventory **ret)
  * event or an answer is waited for, and not of a PF that has its VFs and only waits for them with
  * its autoprobe.
  */
-static bool is_telling(const Manager *m, const DeviceStatus *s)
+static bool is_telling(const DeviceStatus *s)
 {
-        const Unit *u;
+        const Unit *u = s->unit;
 
         if (s->state == STATE_READY || s->state == STATE_UNMANAGED)
                 return true;
         if ((s->state != STATE_PENDING && s->state != STATE_FAILED) || !s->differs)
                 return false;
-        u = plan_find_unit(m->plan, &s->address);
         return !u || !u->sriov || unit_find_step(u, STEP_SET_NUMVFS, &u->members[0]);
 }
 
@@ -186,7 +185,7 @@ static void observe(Manager *m)
                 bool ready = s->state == STATE_READY;
                 Track *t;
 
-                if (!is_telling(m, s) || (!ready && !manager_find_track(m, &s->address)))
+                if (!is_telling(s) || (!ready && !manager_find_track(m, &s->address)))
                         continue;
                 t = manager_track(m, &s->address);
                 if (t && s->state == STATE_UNMANAGED)

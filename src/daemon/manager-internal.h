@@ -53,6 +53,7 @@ struct Manager {
 
         Track *tracks; /* sorted by address */
         size_t n_tracks;
+        size_t last_track; /* below the one that was asked for last */
         Serial *serials;
         size_t n_serials;
         PfReport *pf_reports; /* sorted by address */

@@ -55,9 +55,20 @@ uint64_t manager_now(const Manager *m)
         return sd_event_now(m->event, CLOCK_MONOTONIC, &now) < 0 ? 0 : now;
 }
 
-static size_t track_position(const Manager *m, const PciAddress *address)
+/* The first track not below the address. Most often they are asked for in their order. */
+static size_t track_position(Manager *m, const PciAddress *address)
 {
         size_t low = 0, high = m->n_tracks;
+
+        for (size_t i = m->last_track; i < MIN(m->last_track + 2, m->n_tracks); i++) {
+                if (pci_address_compare(&m->tracks[i].address, address) >= 0)
+                        break;
+                if (i + 1 == m->n_tracks ||
+                    pci_address_compare(&m->tracks[i + 1].address, address) >= 0) {
+                        m->last_track = i;
+                        return i + 1;
+                }
+        }
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
@@ -67,12 +78,13 @@ static size_t track_position(const Manager *m, const PciAddress *address)
                 else
                         high = middle;
         }
+        m->last_track = low > 0 ? low - 1 : 0;
         return low;
 }
 
 const Track *manager_find_track(void *userdata, const PciAddress *address)
 {
-        const Manager *m = userdata;
+        Manager *m = userdata;
         size_t i = track_position(m, address);
 
         return i < m->n_tracks && pci_address_equal(&m->tracks[i].address, address) ? &m->tracks[i]

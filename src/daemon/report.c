@@ -73,25 +73,36 @@ static void report_vfs(const DeviceStatus *was, const Device *before, const Devi
                          after->num_vfs, before->num_vfs);
 }
 
-static bool follows_pf(const Snapshot *s, const PciAddress *a)
+static bool follows_pf(const Snapshot *s, const DeviceStatus *is)
 {
-        ssize_t i = inventory_index(s->inventory, a);
-        const Target *t = i >= 0 ? &s->desired->targets[i] : NULL;
+        const Target *t = is->index >= 0 ? &s->desired->targets[is->index] : NULL;
 
         return t && t->pf_rule && t->rule == t->pf_rule && !t->requested;
 }
 
+static const Device *device_of(const Snapshot *s, const DeviceStatus *status)
+{
+        return status && status->index >= 0 ? s->inventory->devices[status->index] : NULL;
+}
+
 void report_changes(const Snapshot *before, const Snapshot *after)
 {
-        for (size_t i = 0; i < after->status->n_statuses; i++) {
-                const DeviceStatus *is = &after->status->statuses[i];
-                const DeviceStatus *was = status_find(before->status, &is->address);
-                const Device *d = inventory_find(after->inventory, &is->address);
+        size_t n = before->status ? before->status->n_statuses : 0, k = 0;
 
-                report_vfs(was, inventory_find(before->inventory, &is->address), d);
-                if (was && was->state == is->state && was->reason == is->reason)
-                        continue;
-                report_change(was, is, d, follows_pf(after, &is->address));
+        for (size_t i = 0; i < after->status->n_statuses; i++) {
+                const DeviceStatus *is = &after->status->statuses[i], *was;
+                const Device *d = device_of(after, is);
+
+                for (; k < n; k++)
+                        if (pci_address_compare(&before->status->statuses[k].address,
+                                                &is->address) >= 0)
+                                break;
+                was = k < n ? &before->status->statuses[k] : NULL;
+                if (was && !pci_address_equal(&was->address, &is->address))
+                        was = NULL;
+                report_vfs(was, device_of(before, was), d);
+                if (!was || was->state != is->state || was->reason != is->reason)
+                        report_change(was, is, d, follows_pf(after, is));
         }
 }
 

@@ -40,8 +40,7 @@ static void index_groups(Inventory *inv, Entry *entries)
 
         for (size_t i = 0; i < inv->n_devices; i++)
                 if (inv->devices[i]->group >= 0)
-                        entries[n++] =
-                                (Entry){ (uint64_t)inv->devices[i]->group, (uint32_t)i };
+                        entries[n++] = (Entry){ (uint64_t)inv->devices[i]->group, (uint32_t)i };
         sort_entries(entries, n);
         for (size_t i = 0; i < n; i++) {
                 Group *g = inv->n_groups > 0 ? &inv->groups[inv->n_groups - 1] : NULL;
@@ -65,8 +64,8 @@ static void index_vfs(Inventory *inv, Entry *entries)
 
         for (size_t i = 0; i < inv->n_devices; i++)
                 if (inv->devices[i]->is_vf)
-                        entries[n++] = (Entry){ pci_address_key(&inv->devices[i]->pf),
-                                                (uint32_t)i };
+                        entries[n++] =
+                                (Entry){ pci_address_key(&inv->devices[i]->pf), (uint32_t)i };
         sort_entries(entries, n);
         for (size_t i = 0; i < n; i++)
                 inv->vfs[i] = entries[i].index;

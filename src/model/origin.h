@@ -52,8 +52,7 @@ const Origin *origin_table_find_device(const OriginTable *t, const Device *d);
 bool origin_table_knows(const OriginTable *t, const Device *d);
 
 /* The same for all devices: parallel to Inventory.devices, valid until the table changes. */
-_must_check_ int origin_table_join(const OriginTable *t, const Inventory *inv,
-                                   const Origin ***ret);
+_must_check_ int origin_table_join(const OriginTable *t, const Inventory *inv, const Origin ***ret);
 
 /* Adds or replaces by address. Takes over the content of `o` and zeroes it, on success. */
 _must_check_ int origin_table_put(OriginTable *t, Origin *o);

@@ -227,36 +227,73 @@ static int compare_statuses(const void *a, const void *b)
                                    &((const DeviceStatus *)b)->address);
 }
 
+static void add_device(const Inventory *inv, size_t index, const Target *target, const Unit *unit,
+                       bool disabled, find_track_t find_track, void *userdata, StatusTable *t)
+{
+        const PciAddress *a = &inv->devices[index]->address;
+        DeviceStatus *s = &t->statuses[t->n_statuses];
+        const Track *first = NULL, *obstacle = NULL;
+
+        *s = (DeviceStatus){ .address = *a, .index = (ssize_t)index, .unit = unit };
+        t->by_device[index] = (uint32_t)t->n_statuses++;
+        if (find_track && unit) {
+                first = find_track(userdata, &unit->members[0]);
+                obstacle = find_obstacle(unit, find_track, userdata);
+        }
+        device_status(target, unit, find_track ? find_track(userdata, a) : NULL, obstacle, first,
+                      disabled, s);
+}
+
+static int compare_absent(const void *a, const void *b)
+{
+        return pci_address_compare(*(const PciAddress *const *)a, *(const PciAddress *const *)b);
+}
+
+/* The absent places, sorted. */
+static int list_absent(const Desired *desired, const PciAddress ***ret)
+{
+        const PciAddress **places = calloc(desired->n_absent + 1, sizeof(PciAddress *));
+
+        if (!places)
+                return -ENOMEM;
+        for (size_t i = 0; i < desired->n_absent; i++)
+                places[i] = &desired->absent[i].address;
+        qsort(places, desired->n_absent, sizeof(PciAddress *), compare_absent);
+        *ret = places;
+        return 0;
+}
+
 int status_compute(const Inventory *inv, const Desired *desired, const Plan *plan, bool disabled,
                    find_track_t find_track, void *userdata, StatusTable **ret)
 {
         _cleanup_(status_table_freep) StatusTable *t = calloc(1, sizeof(StatusTable));
         _cleanup_free_ const Unit **units = index_units(inv, plan);
-        size_t n = inv->n_devices + desired->n_absent;
+        _cleanup_free_ const PciAddress **absent = NULL;
+        size_t k = 0;
+        int r;
 
         if (!t || !units)
                 return -ENOMEM;
-        t->statuses = calloc(n + 1, sizeof(DeviceStatus));
-        if (!t->statuses)
+        t->statuses = calloc(inv->n_devices + desired->n_absent + 1, sizeof(DeviceStatus));
+        t->by_device = calloc(inv->n_devices + 1, sizeof(uint32_t));
+        if (!t->statuses || !t->by_device)
                 return -ENOMEM;
-        for (size_t i = 0; i < inv->n_devices; i++) {
-                DeviceStatus *s = &t->statuses[t->n_statuses++];
-
-                s->address = inv->devices[i]->address;
-                device_status(&desired->targets[i], units[i],
-                              find_track ? find_track(userdata, &s->address) : NULL,
-                              find_obstacle(units[i], find_track, userdata),
-                              find_track && units[i] ? find_track(userdata, &units[i]->members[0])
-                                                     : NULL,
-                              disabled, s);
+        r = list_absent(desired, &absent);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i <= inv->n_devices; i++) {
+                for (; k < desired->n_absent &&
+                       (i == inv->n_devices ||
+                        pci_address_compare(absent[k], &inv->devices[i]->address) < 0);
+                     k++)
+                        t->statuses[t->n_statuses++] = (DeviceStatus){ .address = *absent[k],
+                                                                       .index = -1,
+                                                                       .state = STATE_ABSENT,
+                                                                       .reason = REASON_ABSENT };
+                if (i < inv->n_devices)
+                        add_device(inv, i, &desired->targets[i], units[i], disabled, find_track,
+                                   userdata, t);
         }
-        for (size_t i = 0; i < desired->n_absent; i++)
-                t->statuses[t->n_statuses++] = (DeviceStatus){
-                        .address = desired->absent[i].address,
-                        .state = STATE_ABSENT,
-                        .reason = REASON_ABSENT,
-                };
-        qsort(t->statuses, t->n_statuses, sizeof(DeviceStatus), compare_statuses);
         *ret = TAKE_PTR(t);
         return 0;
 }
@@ -268,6 +305,7 @@ StatusTable *status_table_free(StatusTable *t)
         for (size_t i = 0; i < t->n_statuses; i++)
                 free(t->statuses[i].detail);
         free(t->statuses);
+        free(t->by_device);
         free(t);
         return NULL;
 }

@@ -61,15 +61,18 @@ void track_reset(Track *t);
 
 typedef struct DeviceStatus {
         PciAddress address;
+        ssize_t index; /* into Inventory.devices, -1: an absent place */
         DeviceState state;
         Reason reason;
-        char *detail; /* a sentence for people, NULL: the table's */
-        bool differs; /* the plan has a step for it */
+        char *detail;     /* a sentence for people, NULL: the table's */
+        bool differs;     /* the plan has a step for it */
+        const Unit *unit; /* of the plan, which outlives this; NULL: none */
 } DeviceStatus;
 
 typedef struct StatusTable {
         DeviceStatus *statuses; /* all devices and absent places, sorted by address */
         size_t n_statuses;
+        uint32_t *by_device; /* indices into statuses, parallel to Inventory.devices */
 } StatusTable;
 
 /* `find_track` may be NULL (offline), and may return NULL. */
