@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The simulator does what it promises, and vfiod does its work on it."""
+
+import os
+import pathlib
+import subprocess
+import time
+import unittest
+
+from sim import HERE, KERNELS, PROGRAMS, SimTest
+
+EDU, E1000, TESTDEV, BRIDGE = "0000:02:02.0", "0000:02:01.0", "0000:02:03.0", "0000:01:00.0"
+NVME, IGB, NVME_PF = "0000:04:00.0", "0000:08:00.0", "0000:0a:00.0"
+
+
+class AgreementTest(SimTest):
+    def test_the_list_of_operations(self):
+        for kernel in KERNELS:
+            with self.subTest(kernel=kernel):
+                self.sim("qemu", kernel=kernel)
+                r = subprocess.run([PROGRAMS["AGREE"], HERE / "agreement.ops", kernel], capture_output=True, text=True,
+                                   timeout=60)
+                self.assertEqual(r.returncode, 0, "\n".join(line for line in r.stdout.splitlines() if "DIFF" in line))
+                self.doCleanups()
+
+
+class BindTest(SimTest):
+    def test_a_declared_group_is_bound_and_given_back(self):
+        for kernel in KERNELS:
+            with self.subTest(kernel=kernel):
+                sim = self.sim("qemu", kernel=kernel)
+                sim.declare(f"Address={EDU}")
+                sim.start()
+                for address in (EDU, E1000, TESTDEV):
+                    self.assertEqual(sim.driver(address), "vfio-pci", sim.evidence())
+                self.assertIsNone(sim.driver(BRIDGE))
+                os.unlink("/etc/vfiod/devices.d/10-test.conf")
+                sim.expect(0, "reload")
+                sim.expect(0, "release", EDU)
+                sim.wait_driver(E1000, "e1000")
+                self.assertIsNone(sim.driver(EDU))
+                for address in (EDU, E1000, TESTDEV):
+                    self.assertIsNone(sim.override(address))
+                self.doCleanups()
+
+    def test_bind_and_release_by_request(self):
+        sim = self.sim("x722")
+        sim.start()
+        before = sim.dump()["devices"]
+        sim.expect(0, "bind", "1a:00.2", "1a:00.3")
+        self.assertEqual([sim.driver(f"0000:1a:00.{i}") for i in range(4)], ["i40e", "i40e", "vfio-pci", "vfio-pci"])
+        sim.expect(0, "release", "1a:00.2", "1a:00.3")
+        after = sim.dump()["devices"]
+        for device in (*before.values(), *after.values()):
+            device.pop("looks"), device.pop("opens")
+        self.assertEqual(before, after)
+
+    def test_a_device_that_comes_is_bound(self):
+        sim = self.sim("qemu")
+        sim.declare("Address=0000:07:00.0")
+        sim.start()
+        sim.control("hotplug device 0000:07:00.0 8086:10d3 group=30 net=eth9")
+        sim.wait_driver("0000:07:00.0", "vfio-pci")
+
+
+class SriovTest(SimTest):
+    def check(self, host, pf, count, expected, **options):
+        sim = self.sim(host, **options)
+        sim.declare_vfs(pf, f"VirtualFunctions={count}\n\n[VirtualFunction]\nDriver=vfio")
+        sim.start()
+        vfs = sim.vfs(pf)
+        self.assertEqual(len(vfs), count, sim.evidence())
+        self.assertEqual(vfs[0], expected)
+        for vf in vfs:
+            self.assertEqual(sim.driver(vf), "vfio-pci", sim.evidence())
+        return sim
+
+    def test_vfs_of_a_network_card(self):
+        for kernel in KERNELS:
+            with self.subTest(kernel=kernel):
+                sim = self.check("qemu", IGB, 7, "0000:08:10.0", kernel=kernel)
+                writes = [w for w in sim.log() if w["path"].endswith("/igbvf/bind")]
+                self.assertEqual(writes, [])
+                self.doCleanups()
+
+    def test_vfs_of_a_drive(self):
+        self.check("qemu", NVME_PF, 16, "0000:0a:00.1")
+
+    def test_vfs_of_x722(self):
+        self.check("x722", "0000:1a:00.1", 4, "0000:1a:06.0")
+
+    def test_vfs_of_kunpeng(self):
+        self.check("kunpeng920", "0000:05:00.0", 8, "0000:05:00.1")
+
+    def test_vfs_that_fall_into_one_group(self):
+        sim = self.check("xilinx", "0000:26:00.0", 4, "0000:26:00.4")
+        self.assertEqual(len({sim.group(vf) for vf in sim.vfs("0000:26:00.0")}), 1)
+
+
+class SimulatorTest(SimTest):
+    def test_hosts_are_what_they_are_said_to_be(self):
+        sim = self.sim("desktop")
+        self.assertEqual(sim.members(7), [f"0000:{a}" for a in ("00:1c.0", "00:1c.1", "00:1c.2", "02:00.0", "03:00.0")])
+        sim = self.sim("kunpeng920")
+        self.assertEqual(len(sim.dump()["devices"]), 40)
+        self.assertEqual(len(sim.dump()["groups"]), 40)
+
+    def test_faults_at_writes(self):
+        sim = self.sim("qemu")
+        sim.fault("errno=EIO", path="*/vfio-pci/bind", times=100)
+        sim.start()
+        self.assertNotEqual(sim.vfioctl("bind", NVME).status, 0)
+        self.assertEqual(sim.driver(NVME), "nvme", sim.evidence())
+        sim.clear()
+        sim.fault("hold", path="*/vfio-pci/bind")
+        sim.expect(0, "bind", "--no-wait", NVME)
+        sim.wait_held()
+        sim.release()
+        sim.wait_driver(NVME, "vfio-pci")
+
+    def test_a_worker_is_killed_and_the_device_is_there_nevertheless(self):
+        sim = self.sim("qemu")
+        sim.declare(f"Address={NVME}")
+        sim.fault("kill=0", path="*/vfio-pci/bind", after=True)
+        sim.start(settled=False)
+        sim.wait_driver(NVME, "vfio-pci")
+
+    def test_unbind_waits_for_who_has_it_open(self):
+        sim = self.sim("qemu")
+        sim.write(f"bus/pci/devices/{NVME}/driver_override", "vfio-pci")
+        sim.write("bus/pci/drivers/nvme/unbind", NVME)
+        sim.write("bus/pci/drivers/vfio-pci/bind", NVME)
+        holder = sim.hold_node(sim.group(NVME))
+        waiting = subprocess.Popen(["sh", "-c", f"echo {NVME} > /sys/bus/pci/drivers/vfio-pci/unbind"])
+        sim.wait_for(lambda: sim.driver(NVME) is None)
+        self.assertIsNone(waiting.poll())
+        self.assertTrue(sim.dump()["devices"][NVME]["busy"])
+        holder.kill()
+        self.assertEqual(waiting.wait(sim.deadline), 0)
+
+    def test_reset_restores_the_host(self):
+        sim = self.sim("qemu")
+        before = sim.dump()
+        sim.start()
+        sim.expect(0, "bind", NVME)
+        started = time.monotonic()
+        sim.reset()
+        self.assertEqual(sim.dump(), before)
+        self.assertLess(time.monotonic() - started, 1)
+
+    def test_blocks_and_holders(self):
+        sim = self.sim("desktop")
+        self.assertEqual(os.listdir("/sys/class/block/nvme0n1p2/holders"), ["dm-0"])
+        self.assertEqual(pathlib.Path("/sys/class/block/dm-0/dev").read_text(), "253:0\n")
+        self.assertEqual(sim.driver("0000:05:00.0"), "nvme")
+
+
+if __name__ == "__main__":
+    unittest.main()
