@@ -41,9 +41,12 @@ bool device_is_bridge(const Device *d)
 
 bool device_is_system(const Device *d)
 {
-        /* PCI-SIG class codes: memory and CXL 05, system peripherals 08, SMBus 0c05, IPMI 0c07. */
-        return device_is_bridge(d) || d->class >> 16 == 0x05 || d->class >> 16 == 0x08 ||
-               d->class >> 8 == 0x0c05 || d->class >> 8 == 0x0c07;
+        /*
+         * PCI-SIG class codes: RAM 0500, CXL 0502, system peripherals 08, SMBus 0c05, IPMI 0c07.
+         * Accelerators that call themselves "other memory controller", 0580, are none of these.
+         */
+        return device_is_bridge(d) || d->class >> 8 == 0x0500 || d->class >> 8 == 0x0502 ||
+               d->class >> 16 == 0x08 || d->class >> 8 == 0x0c05 || d->class >> 8 == 0x0c07;
 }
 
 int identity_from_device(const Device *d, Identity *ret)

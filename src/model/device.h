@@ -59,7 +59,7 @@ DEFINE_CLEANUP_FUNC(Device *, device_unref);
  */
 bool device_is_bridge(const Device *d);
 
-/* Bridge, or a function of the platform itself (class 05, 08, SMBus, IPMI): never taken. */
+/* Bridge, or a function of the platform itself (RAM, class 08, SMBus, IPMI): never taken. */
 bool device_is_system(const Device *d);
 
 /* What stays the same when buses are renumbered: ids, serial number, topology. */
