@@ -62,6 +62,7 @@ static void to_lower(char *s)
 /* Without a domain it is 0000. A glob without any colon must begin with '*', to be clear. */
 static int normalise_address(char *word, const char **ret_prefix)
 {
+        char buffer[PCI_ADDRESS_SIZE];
         PciAddress address;
         bool is_short;
 
@@ -70,6 +71,9 @@ static int normalise_address(char *word, const char **ret_prefix)
         if (!strpbrk(word, GLOB)) {
                 if (pci_address_parse(word, &address) < 0)
                         return -EINVAL;
+                pci_address_format(&address, buffer);
+                if (!is_short) /* only zeros before the domain can go: it is never longer */
+                        memcpy(word, buffer, strlen(buffer) + 1);
         } else if (!strchr(word, ':'))
                 return is_short && word[0] == '*' ? 0 : -EINVAL;
         else if (!is_short && !fits(word, "xxxx:xx:xx.x") && !fits(word, "xxxxx:xx:xx.x"))
