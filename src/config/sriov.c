@@ -122,7 +122,7 @@ int vf_setting_parse(VfSetting which, const char *word, uint64_t max, uint64_t *
                 r = vf_link_state_from_string(word);
                 if (r >= 0)
                         *ret = (uint64_t)r;
-                return r;
+                return MIN(r, 0);
         default:
                 return parse_uint(word, 10, max, ret);
         }

@@ -93,7 +93,9 @@ static int read_ids(int fd, Device *d)
         r = read_line_at(fd, "modalias", &d->modalias);
         if (r < 0)
                 return r;
-        if (sscanf(d->modalias, "pci:v%8Xd%8Xsv%8Xsd%8Xbc%2Xsc%2Xi%2X", &vendor, &device,
+        /* sscanf() would take a sign. */
+        if (strpbrk(d->modalias, "+-") ||
+            sscanf(d->modalias, "pci:v%8Xd%8Xsv%8Xsd%8Xbc%2Xsc%2Xi%2X", &vendor, &device,
                    &subvendor, &subdevice, &base, &sub, &interface) != 7)
                 return -EBADMSG;
         d->vendor = (uint16_t)vendor;
