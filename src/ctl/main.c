@@ -193,8 +193,8 @@ static int parse_options(Ctl *c, int argc, char **argv)
         return 0;
 }
 
-/* The verb, whether words and options suit it, and on with it. */
-static int run_verb(Ctl *c, char **args)
+/* The verb, if words and options suit it, and the words behind it. */
+static int parse_verb(const Ctl *c, char **args, const struct Verb **ret, char ***ret_args)
 {
         const char *name = args[0] ?: "list";
         const struct Verb *verb = NULL;
@@ -214,7 +214,9 @@ static int run_verb(Ctl *c, char **args)
                 if (rows[i].option & c->given & OPTIONS_SPECIAL & ~verb->special)
                         return fail(STATUS_USAGE, "'--%s' does not go with '%s'", rows[i].name,
                                     name);
-        return verb->run(c, args);
+        *ret = verb;
+        *ret_args = args;
+        return 0;
 }
 
 static void ctl_done(Ctl *c)
@@ -228,6 +230,8 @@ static int run(int argc, char **argv)
 {
         _cleanup_(ctl_done) Ctl c = { .deadline = USEC_INFINITY };
         const char *term = strempty(getenv("TERM"));
+        const struct Verb *verb = NULL;
+        char **args = NULL;
         int r;
 
         c.color = isatty(STDOUT_FILENO) && isempty(getenv("NO_COLOR")) && !streq(term, "dumb");
@@ -240,7 +244,8 @@ static int run(int argc, char **argv)
                 puts("vfioctl " PACKAGE_VERSION);
                 return 0;
         }
-        return run_verb(&c, argv + optind);
+        r = parse_verb(&c, argv + optind, &verb, &args);
+        return r != 0 ? r : verb->run(&c, args);
 }
 
 int main(int argc, char **argv)

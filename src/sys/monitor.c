@@ -80,12 +80,22 @@ static bool parse_group(const char *sysname, int *ret)
         return true;
 }
 
+MonitorEvent monitor_classify(const char *subsystem, const char *name, PciAddress *ret_address,
+                              int *ret_group)
+{
+        if (streq(subsystem, "pci") && pci_address_parse(name, ret_address) >= 0)
+                return MONITOR_DEVICE;
+        if (streq(subsystem, "vfio") && parse_group(name, ret_group))
+                return MONITOR_GROUP;
+        return MONITOR_LOST;
+}
+
 MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added,
                              bool *ret_bound)
 {
-        MonitorEvent event = MONITOR_LOST;
-        const char *action, *subsystem, *name;
         struct udev_device *d;
+        MonitorEvent event;
+        const char *action;
 
         errno = 0;
         d = udev_monitor_receive_device(m->monitor);
@@ -94,14 +104,10 @@ MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group
                                                                        : MONITOR_LOST;
         /* All that is asked here came with the message: nothing is read from sysfs. */
         action = strempty(udev_device_get_action(d));
-        subsystem = strempty(udev_device_get_subsystem(d));
-        name = strempty(udev_device_get_sysname(d));
         *ret_added = streq(action, "add") || streq(action, "remove");
         *ret_bound = streq(action, "bind");
-        if (streq(subsystem, "pci") && pci_address_parse(name, ret_address) >= 0)
-                event = MONITOR_DEVICE;
-        else if (streq(subsystem, "vfio") && parse_group(name, ret_group))
-                event = MONITOR_GROUP;
+        event = monitor_classify(strempty(udev_device_get_subsystem(d)),
+                                 strempty(udev_device_get_sysname(d)), ret_address, ret_group);
         udev_device_unref(d);
         return event;
 }

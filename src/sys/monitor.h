@@ -28,3 +28,7 @@ typedef enum MonitorEvent {
  */
 MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added,
                              bool *ret_bound);
+
+/* The pure half: what an event on the device `name` of a subsystem is about. Never NOTHING. */
+MonitorEvent monitor_classify(const char *subsystem, const char *name, PciAddress *ret_address,
+                              int *ret_group);
