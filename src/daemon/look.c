@@ -8,6 +8,7 @@
 #include "basic/log.h"
 #include "daemon/bus.h"
 #include "daemon/manager-internal.h"
+#include "model/unit.h"
 #include "sys/scan.h"
 #include "sys/usage.h"
 
@@ -96,6 +97,11 @@ static void note_given_up(const Manager *m, const Inventory *inv, Desired *desir
         }
 }
 
+static bool is_closed(const Track *t)
+{
+        return t && (t->working || t->occupied || t->stuck);
+}
+
 /* Nothing begins where work is under way, so nobody is asked for there. */
 static void leave_out_working(Manager *m, const Inventory *inv, UseTable *uses)
 {
@@ -106,7 +112,7 @@ static void leave_out_working(Manager *m, const Inventory *inv, UseTable *uses)
                 const Track *own = manager_find_track(m, &uses->asked[i]);
                 const Track *pf = d && d->is_vf ? manager_find_track(m, &d->pf) : NULL;
 
-                if (!(own && own->working) && !(pf && pf->working))
+                if (!is_closed(own) && !is_closed(pf))
                         uses->asked[n++] = uses->asked[i];
         }
         uses->n_asked = n;
@@ -312,6 +318,7 @@ int manager_look(Manager *m)
         r = manager_compute(m, inventory, &m->requests, &desired, &plan);
         if (r < 0)
                 return r;
+        manager_explain_stuck(m, inventory);
         r = status_compute(inventory, desired, plan, m->config->disabled, manager_find_track, m,
                            &status);
         if (r < 0)

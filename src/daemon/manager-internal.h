@@ -109,11 +109,12 @@ void manager_start_work(Manager *m);
 void manager_resume_work(Manager *m, int error); /* the state is saved, or cannot be */
 void work_free_all(Manager *m);
 
-/* The last step of that kind for the device, or NULL. */
-const Step *unit_find_step(const Unit *u, StepKind kind, const PciAddress *a);
-
 /* When the next back-off ends; USEC_INFINITY: none runs. */
 uint64_t manager_next_retry(const Manager *m);
+
+/* stuck.c: workers that are at work without the manager, and why what is stuck is so. */
+void manager_on_hold(const PciAddress *address, PoolHold hold, void *userdata);
+void manager_explain_stuck(Manager *m, const Inventory *inv);
 
 /* jobs.c */
 void manager_update_jobs(Manager *m);

@@ -252,20 +252,6 @@ static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, v
         return sd_event_exit(m->event, 0);
 }
 
-/* A write that was given up has returned: what it did is seen by looking. */
-static void on_late(const PciAddress *address, void *userdata)
-{
-        Manager *m = userdata;
-        Track *t = manager_track(m, address);
-
-        if (t) {
-                t->stuck = false;
-                track_reset(t);
-        }
-        manager_doubt_vfs(m, address, /* anew= */ false);
-        manager_look_at(m, address);
-}
-
 static int load_memory(Manager *m)
 {
         _cleanup_free_ char *why = NULL;
@@ -332,7 +318,7 @@ int manager_new(const char *prefix, const char *worker, Manager **ret)
         r = load_memory(m);
         if (r < 0)
                 return r;
-        r = pool_new(m->event, worker, m->root.prefix, m->config->daemon.max_workers, on_late, m,
+        r = pool_new(m->event, worker, &m->root, m->config->daemon.max_workers, manager_on_hold, m,
                      &m->pool);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up the workers: %m");
@@ -364,6 +350,10 @@ int manager_start(Manager *m)
         r = manager_connect_bus(m);
         if (r < 0)
                 return r;
+        /* What cannot be known is not written to: the workers fail at the same file. */
+        r = pool_adopt(m->pool, m->config->daemon.write_timeout_usec);
+        if (r < 0)
+                log_error_errno(r, "Failed to read /run/vfiod/locks: %m");
         manager_look_at_all(m);
         return manager_schedule_look(m, 0);
 }

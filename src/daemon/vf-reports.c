@@ -230,7 +230,7 @@ void manager_apply_vf_reports(Manager *m, Inventory *inv)
         for (size_t i = 0; i < m->n_pf_reports; i++) {
                 PfReport *pf = &m->pf_reports[i];
 
-                if (pf->stale && !pf->asked && pool_find_stuck(m->pool, &pf->address) == 0)
+                if (pf->stale && !pf->asked && pool_find_stuck(m->pool, &pf->address, NULL) == 0)
                         ask(m, pf, 0);
         }
 }

@@ -4,6 +4,8 @@
 
 #include "basic/log.h"
 #include "daemon/manager-internal.h"
+#include "model/schedule.h"
+#include "model/unit.h"
 
 /* What a run added to the table of origins, to be dropped if it is rolled back. */
 typedef struct Created {
@@ -57,37 +59,12 @@ static void collect_garbage(Manager *m)
         }
 }
 
-static bool shares_member(const Unit *a, const Unit *b)
-{
-        for (size_t i = 0; i < a->n_members; i++)
-                for (size_t k = 0; k < b->n_members; k++)
-                        if (pci_address_equal(&a->members[i], &b->members[k]))
-                                return true;
-        return a->group >= 0 && a->group == b->group;
-}
-
-static bool is_working(const Manager *m, const Unit *u)
-{
-        for (const Work *w = m->work; w; w = w->next)
-                if (!w->over && shares_member(run_unit(w->run), u))
-                        return true;
-        return false;
-}
-
 static int copy_string(const char *s, char **ret)
 {
         if (!s)
                 return 0;
         *ret = strdup(s);
         return *ret ? 0 : -ENOMEM;
-}
-
-const Step *unit_find_step(const Unit *u, StepKind kind, const PciAddress *a)
-{
-        for (size_t i = u->n_steps; i > 0; i--)
-                if (u->steps[i - 1].kind == kind && pci_address_equal(&u->steps[i - 1].address, a))
-                        return &u->steps[i - 1];
-        return NULL;
 }
 
 /* The driver that the unit takes the device for; NULL: it does not take it. */
@@ -264,13 +241,15 @@ static void take_in_failure(Manager *m, Track *t, const RunResult *result)
 {
         bool culprit = pci_address_equal(&t->address, &result->address);
         _cleanup_free_ char *about = NULL;
+        const char *detail;
 
         if (!culprit && asprintf(&about, "%s: %s", PCI_ADDRESS_STR(&result->address),
                                  strempty(result->detail)) < 0)
                 about = NULL;
-        track_failed(t, result->reason, culprit ? result->detail : about, manager_now(m),
+        detail = culprit ? result->detail : about;
+        /* What is stuck is explained by the next look. */
+        track_failed(t, result->reason, t->stuck ? NULL : detail, manager_now(m),
                      m->config->daemon.retry_max_usec);
-        t->stuck = pool_find_stuck(m->pool, &t->address) > 0;
 }
 
 /* A number of VFs for which others had to go is not tried again by itself. */
@@ -373,46 +352,6 @@ static void on_done(Run *run, const RunResult *result, void *userdata)
                 log_error_errno(r, "Failed to schedule a look at the devices: %m");
 }
 
-static bool is_pf_of(const Manager *m, const PciAddress *pf, const PciAddress *vf)
-{
-        const Device *d = inventory_find(m->inventory, vf);
-
-        return d && d->is_vf && pci_address_equal(&d->pf, pf);
-}
-
-/* VFs and their number are not changed at the same time. */
-static bool pf_and_vf_meet(const Manager *m, const Unit *u)
-{
-        for (size_t i = 0; i < u->n_members; i++) {
-                const Device *d = inventory_find(m->inventory, &u->members[i]);
-                const Track *pf = d && d->is_vf ? manager_find_track((void *)m, &d->pf) : NULL;
-
-                if (pf && pf->working)
-                        return true;
-                if (!unit_find_step(u, STEP_SET_NUMVFS, &u->members[i]))
-                        continue;
-                for (size_t k = 0; k < m->n_tracks; k++)
-                        if (m->tracks[k].working &&
-                            is_pf_of(m, &u->members[i], &m->tracks[k].address))
-                                return true;
-        }
-        return false;
-}
-
-/* Contended and stuck devices are left alone; failed ones wait for their time. */
-static bool may_begin(Manager *m, const Unit *u, uint64_t now)
-{
-        if (u->n_steps == 0 || u->n_refusals > 0 || is_working(m, u) || pf_and_vf_meet(m, u))
-                return false;
-        for (size_t i = 0; i < u->n_members; i++) {
-                const Track *t = manager_find_track(m, &u->members[i]);
-
-                if (t && (t->contended || t->stuck || t->retry_usec > now))
-                        return false;
-        }
-        return true;
-}
-
 static int begin(Manager *m, const Unit *u)
 {
         static const RunHooks hooks = { on_record, on_done };
@@ -450,7 +389,7 @@ void manager_start_work(Manager *m)
                 const Unit *u = &m->plan->units[i];
                 int r;
 
-                if (!may_begin(m, u, now))
+                if (schedule_due(u, m->inventory, manager_find_track, m) > now)
                         continue;
                 r = begin(m, u);
                 if (r < 0)
@@ -460,31 +399,16 @@ void manager_start_work(Manager *m)
         }
 }
 
-/* When the last of the members may be tried again; 0: none of them waits for its time. */
-static uint64_t unit_retry(const Manager *m, const Unit *u)
-{
-        uint64_t retry = 0;
-
-        for (size_t i = 0; i < u->n_members; i++) {
-                const Track *t = manager_find_track((void *)m, &u->members[i]);
-
-                if (t && (t->contended || t->stuck || t->working))
-                        return 0;
-                if (t)
-                        retry = MAX(retry, t->retry_usec);
-        }
-        return retry;
-}
-
 uint64_t manager_next_retry(const Manager *m)
 {
         uint64_t next = USEC_INFINITY, now = manager_now(m);
 
         for (size_t i = 0; i < m->plan->n_units && !m->config->disabled; i++) {
-                uint64_t retry = unit_retry(m, &m->plan->units[i]);
+                uint64_t due = schedule_due(&m->plan->units[i], m->inventory, manager_find_track,
+                                            (void *)m);
 
-                if (m->plan->units[i].n_steps > 0 && retry > now)
-                        next = MIN(next, retry);
+                if (due > now)
+                        next = MIN(next, due);
         }
         return next;
 }

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "exec/pool.h"
+#include "sys/locks.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 typedef struct Pending {
         WorkerRequest request;
         uint64_t timeout_usec;
-        pool_handler_t handler;
+        pool_handler_t handler; /* NULL: it was another daemon's */
         void *userdata;
         struct Pending *next;
 } Pending;
@@ -19,7 +21,7 @@ typedef struct Pending {
 typedef struct Worker {
         Pool *pool;
         pid_t pid;
-        int fd;
+        int fd; /* the socket; of a worker of another daemon its process */
         sd_event_source *io, *child, *timer;
         Pending *current;
         bool abandoned;
@@ -30,9 +32,9 @@ typedef struct Worker {
 struct Pool {
         sd_event *event;
         char *path;
-        char *prefix;
+        const Sysroot *root;
         unsigned max_workers;
-        pool_late_handler_t late;
+        pool_hold_handler_t hold;
         void *userdata;
         Worker *workers;
         Pending *queue, **queue_tail;
@@ -60,11 +62,13 @@ static Worker *worker_free(Worker *w)
 }
 DEFINE_CLEANUP_FUNC(Worker *, worker_free);
 
-/* Lets go of a worker that will answer no more. It ends by itself, and is reaped then. */
+/*
+ * Lets go of a worker that will answer no more. It ends by itself and is reaped then. Not before
+ * that it counts as dead: until then it has its locks.
+ */
 static void worker_close(Worker *w)
 {
         w->io = sd_event_source_disable_unref(w->io);
-        w->timer = sd_event_source_disable_unref(w->timer);
         close(w->fd);
         w->fd = -EBADF;
         w->gone = true;
@@ -81,10 +85,20 @@ static void worker_finish(Worker *w, PoolOutcome outcome, const WorkerReply *rep
         if (w->timer)
                 (void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
         (void)sd_event_source_set_enabled(pool->kick, SD_EVENT_ONESHOT);
-        if (w->abandoned)
-                pool->late(&p->request.address, pool->userdata);
-        else
+        if (!p->handler || (w->abandoned && worker_verb_locks(p->request.verb)))
+                pool->hold(&p->request.address, POOL_FREE, pool->userdata);
+        if (p->handler && !w->abandoned)
                 p->handler(&p->request, outcome, reply, p->userdata);
+}
+
+/* The worker found another one at work that this pool does not know of. */
+static bool was_locked(Pool *p, const WorkerReply *reply)
+{
+        if (!reply->not_begun || reply->error != EBUSY)
+                return false;
+        /* If that fails, the device is tried again like any other that failed. */
+        (void)!pool_adopt(p, 0);
+        return true;
 }
 
 static int on_worker_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -97,12 +111,10 @@ static int on_worker_io(sd_event_source *s, int fd, uint32_t revents, void *user
                 return 0;
         if (n > 0 && w->current && worker_reply_check(&reply, (size_t)n) >= 0 &&
             reply.id == w->current->request.id) {
-                worker_finish(w, POOL_REPLIED, &reply);
-                if (w->abandoned)
-                        worker_close(w);
-                return 0;
+                worker_finish(w, was_locked(w->pool, &reply) ? POOL_CLOSED : POOL_REPLIED, &reply);
+                if (!w->abandoned)
+                        return 0;
         }
-        worker_finish(w, POOL_DIED, NULL);
         worker_close(w);
         return 0;
 }
@@ -116,6 +128,11 @@ static int on_worker_exit(sd_event_source *s, const siginfo_t *si, void *userdat
         return 0;
 }
 
+static int on_adopted_exit(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+        return on_worker_exit(s, NULL, userdata);
+}
+
 static int on_worker_timeout(sd_event_source *s, uint64_t usec, void *userdata)
 {
         Worker *w = userdata;
@@ -124,20 +141,23 @@ static int on_worker_timeout(sd_event_source *s, uint64_t usec, void *userdata)
         if (!p || w->abandoned)
                 return 0;
         w->abandoned = true;
-        p->handler(&p->request, POOL_TIMED_OUT, NULL, p->userdata);
+        if (worker_verb_locks(p->request.verb))
+                w->pool->hold(&p->request.address, POOL_STUCK, w->pool->userdata);
+        if (p->handler)
+                p->handler(&p->request, POOL_TIMED_OUT, NULL, p->userdata);
         return sd_event_source_set_enabled(w->pool->kick, SD_EVENT_ONESHOT);
 }
 
 static int spawn_process(const Pool *p, int socket_fd, pid_t *ret)
 {
-        char *argv[] = { p->path, (char *)"--root", p->prefix, NULL };
+        char *argv[] = { p->path, (char *)"--root", p->root->prefix, NULL };
         char *envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         sigset_t none;
         int r;
 
-        if (!p->prefix[0])
+        if (!p->root->prefix[0])
                 argv[1] = NULL;
         if (posix_spawn_file_actions_init(&actions) != 0)
                 return -ENOMEM;
@@ -154,6 +174,21 @@ static int spawn_process(const Pool *p, int socket_fd, pid_t *ret)
         posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
         return -r;
+}
+
+/* Adds it to the pool, with its descriptor and a timer that is off. */
+static int worker_listen(Worker *w, sd_event_io_handler_t handler)
+{
+        Pool *p = w->pool;
+        int r;
+
+        w->next = p->workers;
+        p->workers = w;
+        r = sd_event_add_io(p->event, &w->io, w->fd, EPOLLIN, handler, w);
+        if (r >= 0)
+                r = sd_event_add_time(p->event, &w->timer, CLOCK_MONOTONIC, 0, 0, on_worker_timeout,
+                                      w);
+        return r < 0 ? r : sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
 }
 
 static int worker_new(Pool *p, Worker **ret)
@@ -181,16 +216,9 @@ static int worker_new(Pool *p, Worker **ret)
         r = spawn_process(p, theirs, &w->pid);
         if (r < 0)
                 return r;
-        w->next = p->workers;
-        p->workers = w;
-        r = sd_event_add_io(p->event, &w->io, w->fd, EPOLLIN, on_worker_io, w);
+        r = worker_listen(w, on_worker_io);
         if (r >= 0)
                 r = sd_event_add_child(p->event, &w->child, w->pid, WEXITED, on_worker_exit, w);
-        if (r >= 0)
-                r = sd_event_add_time(p->event, &w->timer, CLOCK_MONOTONIC, 0, 0, on_worker_timeout,
-                                      w);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
         if (r < 0)
                 return r;
         /* The last reply is read before the exit is seen. */
@@ -235,44 +263,80 @@ static void worker_ask(Worker *w, Pending *pending)
         if (r >= 0 && send(w->fd, &pending->request, sizeof(pending->request),
                            MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 r = -errno;
-        if (r < 0) {
-                worker_finish(w, POOL_DIED, NULL);
+        if (r < 0)
                 worker_close(w);
-        }
 }
 
+/* Two requests for one device, or two that change a number of VFs, are not under way together. */
+static bool requests_meet(const WorkerRequest *a, const WorkerRequest *b)
+{
+        if (!worker_verb_locks(a->verb) || !worker_verb_locks(b->verb))
+                return false;
+        return pci_address_equal(&a->address, &b->address) ||
+               (a->verb == WORKER_SET_NUMVFS && b->verb == WORKER_SET_NUMVFS);
+}
+
+/* The worker that keeps the request from being sent; one that is stuck rather than a busy one. */
+static const Worker *find_obstacle(const Pool *p, const WorkerRequest *q)
+{
+        const Worker *obstacle = NULL;
+
+        for (const Worker *w = p->workers; w; w = w->next)
+                if (w->current && requests_meet(&w->current->request, q) &&
+                    (!obstacle || w->abandoned))
+                        obstacle = w;
+        return obstacle;
+}
+
+static Pending *queue_take(Pool *p, Pending **at)
+{
+        Pending *taken = *at;
+
+        *at = taken->next;
+        if (!*at)
+                p->queue_tail = at;
+        return taken;
+}
+
+/* What cannot be sent now waits; what must not be sent at all has its end. */
 static int on_kick(sd_event_source *s, void *userdata)
 {
         Pool *p = userdata;
 
-        while (p->queue) {
-                unsigned active;
-                Worker *w = find_idle(p, &active);
+        for (Pending **at = &p->queue; *at;) {
+                const Worker *obstacle = find_obstacle(p, &(*at)->request);
+                Worker *w = NULL;
                 Pending *pending;
+                unsigned active;
                 int r = 0;
 
-                if (!w && active >= p->max_workers)
-                        return 0;
-                if (!w)
-                        r = worker_new(p, &w);
-                if (r < 0 && active > 0)
-                        return 0;
-                pending = p->queue;
-                p->queue = pending->next;
-                if (!p->queue)
-                        p->queue_tail = &p->queue;
-                if (r < 0) {
-                        pending->handler(&pending->request, POOL_DIED, NULL, pending->userdata);
-                        free(pending);
-                } else {
-                        worker_ask(w, pending);
+                if (obstacle && !obstacle->abandoned) {
+                        at = &(*at)->next;
+                        continue;
                 }
+                if (!obstacle) {
+                        w = find_idle(p, &active);
+                        if (!w && active >= p->max_workers)
+                                return 0;
+                        if (!w)
+                                r = worker_new(p, &w);
+                        if (r < 0 && active > 0)
+                                return 0;
+                }
+                pending = queue_take(p, at);
+                if (w) {
+                        worker_ask(w, pending);
+                        continue;
+                }
+                pending->handler(&pending->request, obstacle ? POOL_CLOSED : POOL_DIED, NULL,
+                                 pending->userdata);
+                free(pending);
         }
         return 0;
 }
 
-int pool_new(sd_event *event, const char *worker, const char *prefix, unsigned max_workers,
-             pool_late_handler_t late, void *userdata, Pool **ret)
+int pool_new(sd_event *event, const char *worker, const Sysroot *root, unsigned max_workers,
+             pool_hold_handler_t hold, void *userdata, Pool **ret)
 {
         _cleanup_(pool_freep) Pool *p = calloc(1, sizeof(Pool));
         int r;
@@ -280,13 +344,13 @@ int pool_new(sd_event *event, const char *worker, const char *prefix, unsigned m
         if (!p)
                 return -ENOMEM;
         p->event = sd_event_ref(event);
+        p->root = root;
         p->max_workers = max_workers;
-        p->late = late;
+        p->hold = hold;
         p->userdata = userdata;
         p->queue_tail = &p->queue;
         p->path = strdup(worker);
-        p->prefix = strdup(prefix);
-        if (!p->path || !p->prefix)
+        if (!p->path)
                 return -ENOMEM;
         r = sd_event_add_defer(event, &p->kick, on_kick, p);
         if (r >= 0)
@@ -312,7 +376,6 @@ Pool *pool_free(Pool *p)
         sd_event_source_disable_unref(p->kick);
         sd_event_unref(p->event);
         free(p->path);
-        free(p->prefix);
         free(p);
         return NULL;
 }
@@ -337,11 +400,86 @@ void pool_set_max_workers(Pool *p, unsigned max_workers)
         p->max_workers = max_workers;
 }
 
-pid_t pool_find_stuck(const Pool *p, const PciAddress *address)
+/*
+ * The process is the one that has the lock if it has it still once it is held on to: its number
+ * cannot have become another's.
+ */
+static int open_holder(const Pool *p, const HeldLock *l)
+{
+        _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, l->pid, 0);
+        _cleanup_free_ HeldLock *locks = NULL;
+        size_t n;
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = locks_list(p->root, &locks, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                if (locks[i].pid == l->pid && pci_address_equal(&locks[i].address, &l->address))
+                        return TAKE_FD(fd);
+        return -ESRCH;
+}
+
+static int adopt(Pool *p, const HeldLock *l, uint64_t timeout_usec)
+{
+        _cleanup_(worker_freep) Worker *w = calloc(1, sizeof(Worker));
+        int verb = l->rescan ? WORKER_SET_NUMVFS : worker_verb_from_string(l->step), r;
+        uint64_t age = now_usec() - l->since_usec;
+
+        if (!w)
+                return -ENOMEM;
+        *w = (Worker){ .pool = p, .pid = l->pid, .fd = -EBADF };
+        w->current = calloc(1, sizeof(Pending));
+        if (!w->current)
+                return -ENOMEM;
+        w->current->request.address = l->address;
+        w->current->request.verb = verb < 0 ? _WORKER_VERB_MAX : (WorkerVerb)verb;
+        w->fd = open_holder(p, l);
+        if (w->fd < 0)
+                return w->fd == -ESRCH ? 0 : w->fd;
+        w->abandoned = timeout_usec < age;
+        r = worker_listen(w, on_adopted_exit);
+        if (r >= 0 && !w->abandoned)
+                r = worker_arm(w,
+                               timeout_usec == USEC_INFINITY ? timeout_usec : timeout_usec - age);
+        if (r < 0)
+                return r;
+        p->hold(&l->address, w->abandoned ? POOL_STUCK : POOL_BUSY, p->userdata);
+        TAKE_PTR(w);
+        return 0;
+}
+
+static bool is_known(const Pool *p, pid_t pid)
+{
+        for (const Worker *w = p->workers; w; w = w->next)
+                if (w->pid == pid)
+                        return true;
+        return false;
+}
+
+int pool_adopt(Pool *p, uint64_t timeout_usec)
+{
+        _cleanup_free_ HeldLock *locks = NULL;
+        size_t n;
+        int r;
+
+        r = locks_list(p->root, &locks, &n);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                if (!is_known(p, locks[i].pid))
+                        r = adopt(p, &locks[i], timeout_usec);
+        return r;
+}
+
+pid_t pool_find_stuck(const Pool *p, const PciAddress *address, WorkerVerb *ret_verb)
 {
         for (const Worker *w = p->workers; w; w = w->next)
                 if (w->abandoned && w->current &&
-                    pci_address_equal(&w->current->request.address, address))
+                    pci_address_equal(&w->current->request.address, address)) {
+                        if (ret_verb)
+                                *ret_verb = w->current->request.verb;
                         return w->pid;
+                }
         return 0;
 }

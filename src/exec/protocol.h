@@ -36,6 +36,18 @@ typedef enum WorkerVerb {
         _WORKER_VERB_MAX,
 } WorkerVerb;
 
+const char *worker_verb_to_string(WorkerVerb v); /* as the steps are called */
+int worker_verb_from_string(const char *s);
+
+/*
+ * Whether the worker holds the lock of the device while it carries this out (sys/locks.h): whatever
+ * writes, or reads what waits for a write.
+ */
+static inline bool worker_verb_locks(WorkerVerb v)
+{
+        return v != WORKER_REPORT_VFS;
+}
+
 typedef struct WorkerRequest {
         uint32_t version;
         uint32_t verb;
@@ -53,6 +65,7 @@ typedef struct WorkerReply {
         uint32_t version;
         int32_t error; /* 0 or a positive errno of the kernel */
         uint64_t id;
+        uint8_t not_begun; /* `error` is that of taking the lock; EBUSY: another process has it */
         uint8_t has_serial;
         uint64_t serial;
         uint32_t num_vfs; /* sriov_numvfs, 0 for other devices */

@@ -77,6 +77,20 @@ static int run_note(Run *run, Reason reason, const PciAddress *address, char *de
         return 0;
 }
 
+/* Whether there is an answer of the kernel. Without one the run has failed. */
+static bool was_done(Run *run, const WorkerRequest *q, PoolOutcome outcome,
+                     const WorkerReply *reply)
+{
+        bool stuck = outcome == POOL_TIMED_OUT || outcome == POOL_CLOSED;
+
+        if (outcome == POOL_REPLIED && !reply->not_begun)
+                return true;
+        run->result.stuck = run->result.stuck || stuck;
+        run_fail(run, stuck ? REASON_WRITE_TIMEOUT : REASON_DRIVER_REJECTED, &q->address,
+                 step_loss_sentence((WorkerVerb)q->verb, outcome, reply));
+        return false;
+}
+
 static bool binds_driver(const Unit *u, const char *driver)
 {
         for (size_t i = 0; i < u->n_steps; i++)
@@ -102,18 +116,14 @@ static void run_replan(Run *run, const Step *s, const char *driver)
         }
 }
 
-static void step_ended(Run *run, size_t i, PoolOutcome outcome, const WorkerReply *reply)
+static void step_ended(Run *run, size_t i, const WorkerRequest *q, PoolOutcome outcome,
+                       const WorkerReply *reply)
 {
         const Step *s = &run->current->steps[i];
 
-        if (outcome == POOL_TIMED_OUT)
-                run->result.stuck = true;
-        if (outcome != POOL_REPLIED) {
+        if (!was_done(run, q, outcome, reply)) {
                 /* It may have happened, and taking it back does no harm if not. */
                 run->done[i] = outcome == POOL_DIED && run->current == &run->unit;
-                run_fail(run,
-                         outcome == POOL_TIMED_OUT ? REASON_WRITE_TIMEOUT : REASON_DRIVER_REJECTED,
-                         &s->address, step_loss_sentence(s, outcome));
                 return;
         }
         if (reply->error != 0 && s->kind == STEP_VF_SETTING &&
@@ -151,7 +161,7 @@ static void on_step(const WorkerRequest *q, PoolOutcome outcome, const WorkerRep
 
         run->outstanding--;
         if (i >= 0)
-                step_ended(run, (size_t)i, outcome, reply);
+                step_ended(run, (size_t)i, q, outcome, reply);
         if (run->outstanding == 0)
                 run_phase(run);
 }
@@ -221,11 +231,8 @@ static void on_checked(const WorkerRequest *q, PoolOutcome outcome, const Worker
         const Check *c = find_check(&run->unit, &q->address);
 
         run->outstanding--;
-        if (outcome != POOL_REPLIED) {
-                run->result.stuck = run->result.stuck || outcome == POOL_TIMED_OUT;
-                run_fail(run,
-                         outcome == POOL_TIMED_OUT ? REASON_WRITE_TIMEOUT : REASON_DRIVER_REJECTED,
-                         &q->address, strdup("who uses it could not be found out"));
+        if (!was_done(run, q, outcome, reply)) {
+                /* Nobody loses a device of whose uses nothing is known. */
         } else if (reply->hazard != REASON_NONE) {
                 run_fail(run, c && c->goes ? REASON_VFS_IN_USE : (Reason)reply->hazard, &q->address,
                          strdup(reply->text));
@@ -334,7 +341,9 @@ static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const Work
         int r = 0;
 
         run->outstanding--;
-        if (outcome == POOL_REPLIED && reply->error == 0) {
+        if (!was_done(run, q, outcome, reply)) {
+                /* So it is not known what to give back. */
+        } else if (reply->error == 0) {
                 check_count(run, &q->address, reply->num_vfs);
                 if (reply->text[0]) {
                         o.override = strdup(reply->text);
@@ -345,9 +354,8 @@ static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const Work
                 if (r < 0)
                         run_fail(run, REASON_DRIVER_REJECTED, &q->address, strdup("out of memory"));
         } else {
-                run->result.stuck = run->result.stuck || outcome == POOL_TIMED_OUT;
-                run_fail(run, outcome == POOL_TIMED_OUT ? REASON_WRITE_TIMEOUT : REASON_DEVICE_GONE,
-                         &q->address, strdup("its driver_override cannot be read"));
+                run_fail(run, REASON_DEVICE_GONE, &q->address,
+                         strdup("its driver_override cannot be read"));
         }
         if (run->outstanding > 0)
                 return;

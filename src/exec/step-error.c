@@ -68,13 +68,24 @@ char *step_sentence(const Step *s, const WorkerReply *reply)
         return r < 0 ? NULL : text;
 }
 
-char *step_loss_sentence(const Step *s, PoolOutcome outcome)
+char *step_loss_sentence(WorkerVerb verb, PoolOutcome outcome, const WorkerReply *reply)
 {
+        static const char *const ends[] = {
+                [POOL_TIMED_OUT] = "has not returned from the kernel",
+                [POOL_CLOSED] = "was not begun: an earlier one there has not returned",
+                [POOL_DIED] = "ended with its worker process",
+        };
+        const char *step = worker_verb_to_string(verb);
         char *text = NULL;
+        int r;
 
-        if (asprintf(&text, "the step %s %s", step_kind_to_string(s->kind),
-                     outcome == POOL_TIMED_OUT ? "has not returned from the kernel"
-                                               : "ended with its worker process") < 0)
-                return NULL;
-        return text;
+        if (outcome != POOL_REPLIED)
+                r = asprintf(&text, "the step %s %s", step, ends[outcome]);
+        else
+                r = asprintf(&text,
+                             "the step %s was not begun: /run/vfiod/locks cannot be locked: %s "
+                             "(%s)",
+                             step, strerrordesc_np(reply->error),
+                             strempty(strerrorname_np(reply->error)));
+        return r < 0 ? NULL : text;
 }

@@ -11,4 +11,6 @@ Reason step_reason(const Step *s, int error);
 
 /* Sentences, newly allocated. NULL: out of memory. */
 char *step_sentence(const Step *s, const WorkerReply *reply);
-char *step_loss_sentence(const Step *s, PoolOutcome outcome); /* no answer came */
+
+/* No answer of the kernel came: `reply`, if there is one, says that there was no lock. */
+char *step_loss_sentence(WorkerVerb verb, PoolOutcome outcome, const WorkerReply *reply);

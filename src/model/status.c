@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "model/status.h"
+#include "model/schedule.h"
 
 #include <stdio.h>
 
@@ -114,15 +115,17 @@ static void set_refused(DeviceStatus *s, const Refusal *f)
                 s->detail = NULL;
 }
 
-/* A member that is stuck or contended keeps all of its unit from going on. */
+/* What is stuck or contended, there or on a device that shares its fate. */
 static void set_obstructed(DeviceStatus *s, const Track *obstacle)
 {
+        const char *sentence;
+
         s->state = obstacle->stuck ? STATE_STUCK : STATE_CONTENDED;
         s->reason = obstacle->stuck ? REASON_WRITE_TIMEOUT : REASON_CONTENDED;
+        sentence = obstacle->detail ? obstacle->detail : reason_row(s->reason)->sentence;
         if (pci_address_equal(&obstacle->address, &s->address))
                 s->detail = copy_detail(obstacle->detail);
-        else if (asprintf(&s->detail, "%s: %s", PCI_ADDRESS_STR(&obstacle->address),
-                          reason_row(s->reason)->sentence) < 0)
+        else if (asprintf(&s->detail, "%s: %s", PCI_ADDRESS_STR(&obstacle->address), sentence) < 0)
                 s->detail = NULL;
 }
 
@@ -141,10 +144,14 @@ static void set_unfinished(DeviceStatus *s, const Track *t, const Track *obstacl
 }
 
 /* A VF that goes when its PF gets another number of them stands where its PF stands. */
-static void set_doomed(DeviceStatus *s, const Unit *u, const Track *pf)
+static void set_doomed(DeviceStatus *s, const Unit *u, const Track *pf, const Track *obstacle)
 {
         const char *sentence = "work on it comes first";
 
+        if (obstacle && u->n_refusals == 0) {
+                set_obstructed(s, obstacle);
+                return;
+        }
         s->state = STATE_PENDING;
         s->reason = REASON_WAITING;
         if (u->n_refusals > 0) {
@@ -171,7 +178,7 @@ static void device_status(const Target *target, const Unit *u, const Track *t,
         s->differs = u && has_step(u, &s->address);
         if (t && t->stuck) {
                 set_obstructed(s, t);
-        } else if (t && t->working) {
+        } else if (t && (t->working || t->occupied)) {
                 s->state = STATE_WORKING;
                 s->reason = REASON_WORKING;
                 if (t->failure != REASON_NONE &&
@@ -182,9 +189,12 @@ static void device_status(const Target *target, const Unit *u, const Track *t,
                 s->state = STATE_BLOCKED;
                 s->reason = REASON_DISABLED;
         } else if (of_pf && !pf && managed) {
-                set_doomed(s, u, of_first);
+                set_doomed(s, u, of_first, obstacle);
         } else if (u && managed && u->n_refusals > 0) {
-                set_refused(s, refusal_for(u, &s->address));
+                if (obstacle && obstacle->stuck)
+                        set_obstructed(s, obstacle);
+                else
+                        set_refused(s, refusal_for(u, &s->address));
         } else if (s->differs) {
                 set_unfinished(s, t, obstacle);
         } else {
@@ -192,33 +202,30 @@ static void device_status(const Target *target, const Unit *u, const Track *t,
         }
 }
 
-/* The unit of each device, by its index in the inventory. */
-static const Unit **index_units(const Inventory *inv, const Plan *plan)
-{
-        const Unit **units = calloc(inv->n_devices + 1, sizeof(Unit *));
+/* A device's unit, and what keeps that back. */
+typedef struct Stand {
+        const Unit *unit;
+        const Track *obstacle;
+} Stand;
 
-        for (size_t i = 0; units && i < plan->n_units; i++)
-                for (size_t k = 0; k < plan->units[i].n_members; k++) {
-                        ssize_t n = inventory_index(inv, &plan->units[i].members[k]);
+/* By the device's index in the inventory. */
+static Stand *index_units(const Inventory *inv, const Plan *plan, find_track_t find_track,
+                          void *userdata)
+{
+        Stand *stands = calloc(inv->n_devices + 1, sizeof(Stand));
+
+        for (size_t i = 0; stands && i < plan->n_units; i++) {
+                const Unit *u = &plan->units[i];
+                const Stand stand = { u, schedule_obstacle(u, inv, find_track, userdata) };
+
+                for (size_t k = 0; k < u->n_members; k++) {
+                        ssize_t n = inventory_index(inv, &u->members[k]);
 
                         if (n >= 0)
-                                units[n] = &plan->units[i];
+                                stands[n] = stand;
                 }
-        return units;
-}
-
-/* The member that keeps the unit from going on, or NULL; a stuck one rather than a contended. */
-static const Track *find_obstacle(const Unit *u, find_track_t find_track, void *userdata)
-{
-        const Track *obstacle = NULL;
-
-        for (size_t i = 0; u && i < u->n_members && find_track; i++) {
-                const Track *t = find_track(userdata, &u->members[i]);
-
-                if (t && (t->stuck || (t->contended && !obstacle)))
-                        obstacle = t;
         }
-        return obstacle;
+        return stands;
 }
 
 static int compare_statuses(const void *a, const void *b)
@@ -227,21 +234,18 @@ static int compare_statuses(const void *a, const void *b)
                                    &((const DeviceStatus *)b)->address);
 }
 
-static void add_device(const Inventory *inv, size_t index, const Target *target, const Unit *unit,
+static void add_device(const Inventory *inv, size_t index, const Target *target, const Stand *stand,
                        bool disabled, find_track_t find_track, void *userdata, StatusTable *t)
 {
         const PciAddress *a = &inv->devices[index]->address;
         DeviceStatus *s = &t->statuses[t->n_statuses];
-        const Track *first = NULL, *obstacle = NULL;
+        const Unit *unit = stand->unit;
+        const Track *first = find_track && unit ? find_track(userdata, &unit->members[0]) : NULL;
 
         *s = (DeviceStatus){ .address = *a, .index = (ssize_t)index, .unit = unit };
         t->by_device[index] = (uint32_t)t->n_statuses++;
-        if (find_track && unit) {
-                first = find_track(userdata, &unit->members[0]);
-                obstacle = find_obstacle(unit, find_track, userdata);
-        }
-        device_status(target, unit, find_track ? find_track(userdata, a) : NULL, obstacle, first,
-                      disabled, s);
+        device_status(target, unit, find_track ? find_track(userdata, a) : NULL, stand->obstacle,
+                      first, disabled, s);
 }
 
 static int compare_absent(const void *a, const void *b)
@@ -267,12 +271,12 @@ int status_compute(const Inventory *inv, const Desired *desired, const Plan *pla
                    find_track_t find_track, void *userdata, StatusTable **ret)
 {
         _cleanup_(status_table_freep) StatusTable *t = calloc(1, sizeof(StatusTable));
-        _cleanup_free_ const Unit **units = index_units(inv, plan);
+        _cleanup_free_ Stand *stands = index_units(inv, plan, find_track, userdata);
         _cleanup_free_ const PciAddress **absent = NULL;
         size_t k = 0;
         int r;
 
-        if (!t || !units)
+        if (!t || !stands)
                 return -ENOMEM;
         t->statuses = calloc(inv->n_devices + desired->n_absent + 1, sizeof(DeviceStatus));
         t->by_device = calloc(inv->n_devices + 1, sizeof(uint32_t));
@@ -291,7 +295,7 @@ int status_compute(const Inventory *inv, const Desired *desired, const Plan *pla
                                                                        .state = STATE_ABSENT,
                                                                        .reason = REASON_ABSENT };
                 if (i < inv->n_devices)
-                        add_device(inv, i, &desired->targets[i], units[i], disabled, find_track,
+                        add_device(inv, i, &desired->targets[i], &stands[i], disabled, find_track,
                                    userdata, t);
         }
         *ret = TAKE_PTR(t);

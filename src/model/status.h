@@ -28,9 +28,11 @@ int device_state_from_string(const char *s);
 typedef struct Track {
         PciAddress address;
         bool working;
-        bool attempted; /* every step went well; the next look shows whether it helped */
-        bool replanned; /* a module brought another driver than its name said */
-        bool stuck;
+        bool occupied;       /* a worker of an earlier daemon is at work there */
+        bool attempted;      /* every step went well; the next look shows whether it helped */
+        bool replanned;      /* a module brought another driver than its name said */
+        bool stuck;          /* a write has not returned; `detail`, if set, says which */
+        bool holds_rescan;   /* and it changes a number of VFs */
         Reason failure;      /* of the last attempt; REASON_NONE: it went well */
         char *detail;        /* its sentence */
         unsigned n_failures; /* in a row */
@@ -75,7 +77,7 @@ typedef struct StatusTable {
         uint32_t *by_device; /* indices into statuses, parallel to Inventory.devices */
 } StatusTable;
 
-/* `find_track` may be NULL (offline), and may return NULL. */
+/* May be NULL (offline), and may return NULL. */
 typedef const Track *(*find_track_t)(void *userdata, const PciAddress *address);
 
 _must_check_ int status_compute(const Inventory *inv, const Desired *desired, const Plan *plan,

@@ -306,3 +306,11 @@ void unit_settle(const Unit *u, OriginTable *origins)
         if (counted)
                 origin_table_forget_counted(origins, &u->members[0]);
 }
+
+const Step *unit_find_step(const Unit *u, StepKind kind, const PciAddress *a)
+{
+        for (size_t i = u->n_steps; i > 0; i--)
+                if (u->steps[i - 1].kind == kind && pci_address_equal(&u->steps[i - 1].address, a))
+                        return &u->steps[i - 1];
+        return NULL;
+}

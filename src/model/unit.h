@@ -28,3 +28,6 @@ _must_check_ int unit_refuse_waiting(Unit *u, Reason reason, const PciAddress *a
 
 /* Takes over the content of `u` and zeroes it, on success. */
 _must_check_ int plan_add_unit(Plan *p, Unit *u);
+
+/* The last step of that kind for the device, or NULL. */
+const Step *unit_find_step(const Unit *u, StepKind kind, const PciAddress *a);

@@ -10,9 +10,11 @@
 #include "basic/parse.h"
 #include "model/desired.h"
 #include "sys/inspect.h"
+#include "sys/locks.h"
 #include "sys/sysfs.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -331,6 +333,13 @@ static int step_wait_vfs(const Sysroot *root, const WorkerRequest *q, WorkerRepl
         }
 }
 
+static void reply_init(const WorkerRequest *q, WorkerReply *ret)
+{
+        memset(ret, 0, sizeof(*ret)); /* padding too: it goes to another process */
+        ret->version = WORKER_PROTOCOL_VERSION;
+        ret->id = q->id;
+}
+
 int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret)
 {
         static const struct {
@@ -354,14 +363,46 @@ int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret)
         };
         int r = -EINVAL;
 
-        memset(ret, 0, sizeof(*ret)); /* padding too: it goes to another process */
-        ret->version = WORKER_PROTOCOL_VERSION;
-        ret->id = q->id;
+        reply_init(q, ret);
         if (q->verb < _WORKER_VERB_MAX &&
             (!steps[q->verb].takes_driver || sysfs_name_is_valid(q->argument)))
                 r = steps[q->verb].run(root, q, ret);
         ret->error = r < 0 ? -r : 0;
         return MIN(r, 0);
+}
+
+/* Whoever sent the request is there to be told. Another daemon looks at the locks as it starts. */
+static bool is_wanted(int fd)
+{
+        struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+        return poll(&p, 1, 0) == 0;
+}
+
+/*
+ * Carries it out while it has the lock of the device. false: the daemon has gone before that, and
+ * the next one may have begun something else there.
+ */
+static bool serve_one(const Sysroot *root, int fd, const WorkerRequest *q, WorkerReply *p)
+{
+        _cleanup_close_ int lock = -EBADF;
+
+        if (!worker_verb_locks(q->verb)) {
+                (void)step_run(root, q, p);
+                return true;
+        }
+        lock = locks_take(root, &q->address, q->verb == WORKER_SET_NUMVFS,
+                          worker_verb_to_string(q->verb));
+        if (lock < 0) {
+                reply_init(q, p);
+                p->error = -lock;
+                p->not_begun = true;
+                return true;
+        }
+        if (!is_wanted(fd))
+                return false;
+        (void)step_run(root, q, p);
+        return true;
 }
 
 int worker_serve(const Sysroot *root, int fd)
@@ -382,7 +423,8 @@ int worker_serve(const Sysroot *root, int fd)
                 r = worker_request_check(&q, (size_t)n);
                 if (r < 0)
                         return r;
-                (void)step_run(root, &q, &p);
+                if (!serve_one(root, fd, &q, &p))
+                        return 0;
                 if (send(fd, &p, sizeof(p), MSG_NOSIGNAL) < 0)
                         return errno == EPIPE || errno == ECONNRESET ? 0 : -errno;
         }

@@ -14,7 +14,9 @@ PFs have VFs at the same place of the next bus, with the settings that were made
 """
 
 import errno
+import fcntl
 import os
+import select
 import shutil
 import socket
 import struct
@@ -31,8 +33,12 @@ N_SETTINGS = 8
 SETTINGS = f"I4x{N_SETTINGS}Q"
 VFS_MAX = 16
 REQUEST = struct.Struct(f"=IIQIBBBxiIIII4x{SETTINGS}256s")
-REPLY = struct.Struct(f"=IiQB7xQIII4x{SETTINGS * VFS_MAX}256s")
+REPLY = struct.Struct(f"=IiQBB6xQIII4x{SETTINGS * VFS_MAX}256s")
 NAP_SEC = 0.01
+SLOT_SIZE = 64  # of the lock file, as in sys/locks.c
+# The words of exec/protocol.c for the verbs.
+STEPS = ("load-module", "set-override", "clear-override", "unbind", "bind", "probe", "node-access", "inspect",
+         "set-autoprobe", "set-numvfs", "wait-vfs", "vf-setting", "report-vfs", "check-use")
 
 
 class Kernel:
@@ -226,6 +232,30 @@ class Kernel:
         return answer
 
 
+def lock(root, verb, slot):
+    """A descriptor that holds the locks of a request, or the errno for which there is none."""
+    try:
+        fd = os.open(f"{root}/run/vfiod/locks", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        return None, error.errno
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, SLOT_SIZE, slot * SLOT_SIZE)
+        if verb == "numvfs":
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, SLOT_SIZE, 0)
+    except BlockingIOError:
+        os.close(fd)
+        return None, errno.EBUSY
+    text = f"{time.monotonic_ns() // 1000} {STEPS[VERBS.index(verb)]}"
+    os.pwrite(fd, text.encode().ljust(SLOT_SIZE, b"\0"), slot * SLOT_SIZE)
+    return fd, 0
+
+
+def is_gone(daemon):
+    poll = select.poll()
+    poll.register(daemon, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
 def main():
     kernel = Kernel(sys.argv[2])  # vfiod-worker --root DIRECTORY
     daemon = socket.socket(fileno=WORKER_FD)
@@ -233,14 +263,22 @@ def main():
         version, verb, number, domain, bus, device, function, _, _, _, _, first, *settings, text = REQUEST.unpack(data)
         address = f"{domain:04x}:{bus:02x}:{device:02x}.{function:x}"
         kernel.first, kernel.settings = first, settings
-        error, answer = kernel.serve(VERBS[verb], address, text.split(b"\0")[0].decode())
+        held, not_begun = None, 0
+        if VERBS[verb] != "report":
+            held, not_begun = lock(kernel.root, VERBS[verb], (domain << 16 | bus << 8 | device << 3 | function) + 1)
+        if held and is_gone(daemon):
+            break
+        error, answer = (not_begun, "") if not_begun else kernel.serve(VERBS[verb], address,
+                                                                       text.split(b"\0")[0].decode())
         serial = kernel.read(kernel.device(address, "serial"))
         there = os.path.isdir(kernel.device(address, "."))
         reports = kernel.reports(address) if VERBS[verb] == "report" and error == 0 else []
         flat = [value for report in reports for value in report]
         flat += [0] * (VFS_MAX * (1 + N_SETTINGS) - len(flat))
+        if held:
+            os.close(held)
         try:
-            daemon.send(REPLY.pack(version, error, number, bool(serial), int(serial or "0", 16),
+            daemon.send(REPLY.pack(version, error, number, bool(not_begun), bool(serial), int(serial or "0", 16),
                                    len(kernel.vfs(address)) if there else 0, 1, len(reports), *flat, answer.encode()))
         except BrokenPipeError:
             break

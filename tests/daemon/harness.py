@@ -3,12 +3,14 @@
 real vfiod and vfioctl. fake_worker.py stands for the worker and the kernel."""
 
 import collections
+import fcntl
 import json
 import os
 import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -245,6 +247,31 @@ class Host:
             if int(fields[1]) == self.daemon.pid and fields[0] in states:
                 found.append(int(path.parent.name))
         return found
+
+    def worker(self, address):
+        """The process that holds the lock of this device, or None."""
+        domain, bus, slot, function = re.fullmatch(r"(\w+):(\w+):(\w+)\.(\w)", address).groups()
+        number = int(domain, 16) << 16 | int(bus, 16) << 8 | int(slot, 16) << 3 | int(function, 16)
+        offset = (number + 1) * 64  # sys/locks.c
+        with open(self.root / "run/vfiod/locks", "r+b") as locks:
+            asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, offset, 64, 0)
+            kind, *_, pid = struct.unpack("hhqqi4x", fcntl.fcntl(locks, fcntl.F_GETLK, asked))
+        return None if kind == fcntl.F_UNLCK else pid
+
+    def is_alive(self, pid):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def pause(self, *pids):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self, *pids):
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
     def wait_no_zombies(self):
         self.wait("vfiod leaves zombies", lambda: not self.children("Z"))

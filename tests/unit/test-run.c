@@ -63,19 +63,23 @@ static int fake_worker(const char *log_path)
 typedef struct Fixture {
         sd_event *event;
         char *directory, *log;
+        Sysroot root;
         Pool *pool;
         Run *run;
         RunResult result;
         int record_error;
-        unsigned n_records, n_late;
+        unsigned n_records, n_stuck, n_late;
         bool done;
 } Fixture;
 
 static char *self;
 
-static void on_late(const PciAddress *address, void *userdata)
+static void on_hold(const PciAddress *address, PoolHold hold, void *userdata)
 {
-        ((Fixture *)userdata)->n_late++;
+        Fixture *f = userdata;
+
+        f->n_stuck += hold == POOL_STUCK;
+        f->n_late += hold == POOL_FREE;
 }
 
 static int on_record(Run *run, const OriginTable *before, void *userdata)
@@ -99,7 +103,9 @@ static void fixture_init(Fixture *f)
         *f = (Fixture){ .directory = g_dir_make_tmp("vfiod-run-XXXXXX", NULL) };
         f->log = g_build_filename(f->directory, "log", NULL);
         g_assert_cmpint(sd_event_new(&f->event), >=, 0);
-        g_assert_cmpint(pool_new(f->event, self, f->log, 4, on_late, f, &f->pool), ==, 0);
+        f->root = SYSROOT_NULL;
+        f->root.prefix = f->log;
+        g_assert_cmpint(pool_new(f->event, self, &f->root, 4, on_hold, f, &f->pool), ==, 0);
 }
 
 static void fixture_done(Fixture *f)
@@ -290,7 +296,7 @@ static void test_a_hung_write_is_never_repeated_and_others_go_on(void)
         run_to_end(&f, 7, 100 * USEC_PER_MSEC);
         g_assert_true(f.result.stuck);
         g_assert_cmpint(f.result.reason, ==, REASON_WRITE_TIMEOUT);
-        g_assert_cmpint(pool_find_stuck(f.pool, &stuck), >, 0);
+        g_assert_cmpint(pool_find_stuck(f.pool, &stuck, NULL), >, 0);
         f.run = run_free(f.run);
         f.done = false;
         run_to_end(&f, 1, USEC_INFINITY);
@@ -300,7 +306,7 @@ static void test_a_hung_write_is_never_repeated_and_others_go_on(void)
         go = g_strdup_printf("%s.go", f.log);
         g_assert_true(g_file_set_contents(go, "", 0, NULL));
         turn_until(&f, &f.n_late, NULL);
-        g_assert_cmpint(pool_find_stuck(f.pool, &stuck), ==, 0);
+        g_assert_cmpint(pool_find_stuck(f.pool, &stuck, NULL), ==, 0);
         lines = read_log(&f);
         for (char **l = lines; *l; l++)
                 n += streq(*l, "unbind 7 e1000");

@@ -444,6 +444,7 @@ static int talk(const void *frame, size_t size, unsigned n, unsigned *ret_answer
         WorkerReply p;
         int pair[2];
 
+        fake_directory(t, "run/vfiod");
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), ==, 0);
         s.fd = pair[1];
         g_assert_cmpint(pthread_create(&thread, NULL, serve, &s), ==, 0);
