@@ -84,6 +84,7 @@ int verb_reload(Ctl *c, char **args);
 int verb_check(Ctl *c, char **args);
 int verb_wait(Ctl *c, char **args);
 int verb_monitor(Ctl *c, char **args);
+int verb_who(Ctl *c, char **args);
 int verb_jobs(Ctl *c, char **args);
 int verb_cancel(Ctl *c, char **args);
 int verb_doctor(Ctl *c, char **args);

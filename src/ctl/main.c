@@ -49,6 +49,7 @@ static const struct Verb {
           "look for errors in the files" },
         { "wait", "", 0, 0, 0, verb_wait, "until every device is as declared, or cannot be" },
         { "monitor", "", 0, 0, 0, verb_monitor, "print changes as they happen" },
+        { "who", "DEVICE...", 1, UINT_MAX, OPTION_ROOT, verb_who, "who uses it" },
         { "jobs", "", 0, 0, 0, verb_jobs, "operations under way" },
         { "cancel", "JOB", 1, 1, 0, verb_cancel, "call off a job that has not begun" },
         { "doctor", "", 0, 0, OPTION_ROOT, verb_doctor, "what the host lacks for VFIO" },

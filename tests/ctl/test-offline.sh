@@ -223,6 +223,13 @@ test_plan_sriov() {
         run 8 --root="$root" plan --check
         has 'a VF in use' "$out" ' 0000:05:00.0: refused: vfs-in-use: .*0000:05:10.0.*qemu.*4711'
         hasnt 'nothing else is done' "$out" '^ +[0-9]+\. 0000:05'
+        run 0 --root="$root" who enp5s0/vf0 05:00.0 04:00.0
+        has 'who' "$out" '^ADDRESS +USE +BY$' '^0000:05:10.0 +device-in-use +qemu \(4711\) has /dev/vfio/15 open$'
+        hasnt 'who' "$out" '^0000:04'
+        run 0 --root="$root" who -j 04:00.0
+        json 'j == []'
+        run 5 --root="$root" who 99:00.0
+        run 2 --root="$root" who
         rm -r "$root/proc/4711" "$root/sys/devices/pci0000:00/0000:05:10.0/driver"
 
         mv "$driver" "$dir/driver"
@@ -366,7 +373,7 @@ test_documents() {
         run 0 --help
         verbs=$(printf '%s\n' "$out" | sed -n '/^Verbs:/,/^Options:/s/^  \([a-z]\+\) .*/\1/p' | sort)
         options=$(printf '%s\n' "$out" | grep -oE -- '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+' | sort)
-        [ "$(printf '%s\n' "$verbs" | wc -l)" = 16 ] || fail 'verbs in --help' "$verbs"
+        [ "$(printf '%s\n' "$verbs" | wc -l)" = 17 ] || fail 'verbs in --help' "$verbs"
 
         # shellcheck disable=SC1091
         . "$top/contrib/bash-completion/vfioctl"

@@ -82,6 +82,10 @@ class StuckTest(HostTest):
             self.assertEqual(self.explain(A)["sentence"], "the step unbind has not returned from the kernel "
                              f"(worker {worker}): qemu (1234) has /dev/vfio/1 open")
             self.restart()
+        users = json.loads(host.expect(0, "who", f"--root={host.root}", "--json=short", A))
+        self.assertEqual([(user["address"], user["use"]) for user in users], [(A, "write"), (A, "device-in-use")])
+        self.assertRegex(users[0]["by"], rf"vfiod-worker \({worker}\) is at the step unbind, since \d+ s")
+        self.assertEqual(users[1]["by"], "qemu (1234) has /dev/vfio/1 open")
         host.close_node()
         host.end_fault("unbind", A)
         host.wait_driver(A, "e1000")

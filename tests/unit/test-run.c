@@ -70,6 +70,8 @@ typedef struct Fixture {
         int record_error;
         unsigned n_records, n_stuck, n_late;
         bool done;
+        PoolOutcome outcomes[8];
+        size_t n_answers;
 } Fixture;
 
 static char *self;
@@ -316,6 +318,54 @@ static void test_a_hung_write_is_never_repeated_and_others_go_on(void)
         fixture_done(&f);
 }
 
+static void on_answer(const WorkerRequest *q, PoolOutcome outcome, const WorkerReply *reply,
+                      void *userdata)
+{
+        Fixture *f = userdata;
+
+        f->outcomes[f->n_answers++] = outcome;
+}
+
+static void ask(Fixture *f, WorkerVerb verb, unsigned function, uint64_t timeout_usec)
+{
+        const WorkerRequest q = { .verb = verb,
+                                  .address = { .bus = 1, .function = (uint8_t)function },
+                                  .argument = "e1000" };
+
+        g_assert_cmpint(pool_submit(f->pool, &q, timeout_usec, on_answer, f), ==, 0);
+}
+
+static void test_what_waits_for_a_write_that_hangs_is_never_sent(void)
+{
+        char **lines, *go;
+        Fixture f;
+
+        fixture_init(&f);
+        ask(&f, WORKER_UNBIND, 7, 100 * USEC_PER_MSEC);
+        ask(&f, WORKER_INSPECT, 7, USEC_INFINITY);
+        ask(&f, WORKER_BIND, 7, USEC_INFINITY);
+        ask(&f, WORKER_INSPECT, 1, USEC_INFINITY);
+        while (f.n_answers < 4)
+                g_assert_cmpint(sd_event_run(f.event, 10 * USEC_PER_SEC), >, 0);
+        g_assert_cmpint(f.outcomes[0], ==, POOL_REPLIED); /* of the other device */
+        g_assert_cmpint(f.outcomes[1], ==, POOL_TIMED_OUT);
+        g_assert_cmpint(f.outcomes[2], ==, POOL_CLOSED);
+        g_assert_cmpint(f.outcomes[3], ==, POOL_CLOSED);
+        g_assert_cmpuint(f.n_stuck, ==, 1);
+        go = g_strdup_printf("%s.go", f.log);
+        g_assert_true(g_file_set_contents(go, "", 0, NULL));
+        turn_until(&f, &f.n_late, NULL);
+        ask(&f, WORKER_INSPECT, 7, USEC_INFINITY);
+        while (f.n_answers < 5)
+                g_assert_cmpint(sd_event_run(f.event, 10 * USEC_PER_SEC), >, 0);
+        g_assert_cmpint(f.outcomes[4], ==, POOL_REPLIED);
+        lines = read_log(&f);
+        g_assert_cmpuint(g_strv_length(lines), ==, 3);
+        g_strfreev(lines);
+        g_free(go);
+        fixture_done(&f);
+}
+
 int main(int argc, char *argv[])
 {
         sigset_t mask;
@@ -334,5 +384,6 @@ int main(int argc, char *argv[])
         TEST(nothing_begins_unrecorded);
         TEST(a_dead_worker_fails_its_step);
         TEST(a_hung_write_is_never_repeated_and_others_go_on);
+        TEST(what_waits_for_a_write_that_hangs_is_never_sent);
         return g_test_run();
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "fake-tree.h"
+#include "sys/locks.h"
 #include "worker/steps.h"
 
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define NIC "0000:41:00.0"
 #define NIC_ALIAS "pci:v00008086d000010C9sv00008086sd0000A03Cbc02sc00i00\n"
@@ -474,6 +476,67 @@ static void test_serves_until_the_socket_closes(void)
         g_assert_cmpint(talk(&q, sizeof(q), 0, &answers), ==, 0);
 }
 
+/* The daemon is gone before the worker has begun: the next one does not expect that write. */
+static void test_begins_nothing_for_a_daemon_that_has_gone(void)
+{
+        const WorkerRequest q = request(WORKER_SET_OVERRIDE, "vfio-pci");
+        g_autoptr(FakeTree) t = host_with_nic();
+        int pair[2];
+
+        fake_directory(t, "run/vfiod");
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), ==, 0);
+        g_assert_cmpint(send(pair[0], &q, sizeof(q), 0), ==, sizeof(q));
+        close(pair[0]);
+        g_assert_cmpint(worker_serve(&t->root, pair[1]), ==, 0);
+        assert_content(t, OVERRIDE, "(null)\n");
+        close(pair[1]);
+}
+
+/* Carried out by another process: record locks do not keep the one that has them out. */
+static void ask_elsewhere(const FakeTree *t, WorkerReply *ret)
+{
+        const WorkerRequest q = request(WORKER_SET_OVERRIDE, "vfio-pci");
+        int pair[2];
+        pid_t pid;
+
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), ==, 0);
+        pid = fork();
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0) {
+                close(pair[0]);
+                _exit(worker_serve(&t->root, pair[1]) < 0);
+        }
+        close(pair[1]);
+        g_assert_cmpint(send(pair[0], &q, sizeof(q), 0), ==, sizeof(q));
+        g_assert_cmpint(recv(pair[0], ret, sizeof(*ret), 0), ==, sizeof(*ret));
+        g_assert_cmpint(worker_reply_check(ret, sizeof(*ret)), ==, 0);
+        close(pair[0]);
+        g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+}
+
+static void test_writes_only_where_it_is_alone(void)
+{
+        g_autoptr(FakeTree) t = host_with_nic();
+        WorkerReply p;
+        int lock;
+
+        ask_elsewhere(t, &p);
+        g_assert_true(p.not_begun);
+        g_assert_cmpint(p.error, ==, ENOENT); /* of run/vfiod */
+        fake_directory(t, "run/vfiod");
+        lock = locks_take(&t->root, &(PciAddress){ .bus = 0x41 }, false, "unbind");
+        g_assert_cmpint(lock, >=, 0);
+        ask_elsewhere(t, &p);
+        g_assert_true(p.not_begun);
+        g_assert_cmpint(p.error, ==, EBUSY);
+        assert_content(t, OVERRIDE, "(null)\n");
+        close(lock);
+        ask_elsewhere(t, &p);
+        g_assert_false(p.not_begun);
+        g_assert_cmpint(p.error, ==, 0);
+        assert_content(t, OVERRIDE, "vfio-pci\n");
+}
+
 static void test_nonsense_ends_the_service(void)
 {
         char frame[2 * sizeof(WorkerRequest)] = { 0 };
@@ -508,6 +571,8 @@ int main(int argc, char *argv[])
         TEST(rejected_settings_are_all_told);
         TEST(frames);
         TEST(serves_until_the_socket_closes);
+        TEST(begins_nothing_for_a_daemon_that_has_gone);
+        TEST(writes_only_where_it_is_alone);
         TEST(nonsense_ends_the_service);
         return g_test_run();
 }
