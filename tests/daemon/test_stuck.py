@@ -198,9 +198,11 @@ class StuckTest(HostTest):
         host.wait_state(A, "stuck")
         self.restart()
         self.assertEqual(host.state(A), "stuck")
+        before = len(host.requests(f"inspect {A}"))
         host.end_fault("bind", A)
         host.wait_driver(A, "vfio-pci")
         host.wait_state(A, "ready")
+        host.wait_request(f"inspect {A}", before + 1)  # for the serial number
         self.assertEqual(host.requests(f"unbind {A} vfio-pci"), [])
 
     def test_nothing_is_written_that_cannot_be_locked(self):
