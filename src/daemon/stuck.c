@@ -12,11 +12,11 @@ void manager_on_hold(const PciAddress *address, PoolHold hold, void *userdata)
         WorkerVerb verb = _WORKER_VERB_MAX;
         Manager *m = userdata;
         Track *t = manager_track(m, address);
+        pid_t pid = pool_find_stuck(m->pool, address, &verb);
 
-        (void)pool_find_stuck(m->pool, address, &verb);
         if (t) {
                 t->occupied = hold == POOL_BUSY;
-                t->stuck = hold == POOL_STUCK;
+                t->stuck = pid > 0 && worker_verb_locks(verb);
                 t->holds_rescan = t->stuck && verb == WORKER_SET_NUMVFS;
                 track_reset(t);
         }

@@ -85,7 +85,7 @@ static void worker_finish(Worker *w, PoolOutcome outcome, const WorkerReply *rep
         if (w->timer)
                 (void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
         (void)sd_event_source_set_enabled(pool->kick, SD_EVENT_ONESHOT);
-        if (!p->handler || (w->abandoned && worker_verb_locks(p->request.verb)))
+        if (!p->handler || w->abandoned)
                 pool->hold(&p->request.address, POOL_FREE, pool->userdata);
         if (p->handler && !w->abandoned)
                 p->handler(&p->request, outcome, reply, p->userdata);
@@ -474,12 +474,15 @@ int pool_adopt(Pool *p, uint64_t timeout_usec)
 
 pid_t pool_find_stuck(const Pool *p, const PciAddress *address, WorkerVerb *ret_verb)
 {
+        const Worker *found = NULL;
+
+        /* What has the lock of the device says more than a read that has not. */
         for (const Worker *w = p->workers; w; w = w->next)
                 if (w->abandoned && w->current &&
-                    pci_address_equal(&w->current->request.address, address)) {
-                        if (ret_verb)
-                                *ret_verb = w->current->request.verb;
-                        return w->pid;
-                }
-        return 0;
+                    pci_address_equal(&w->current->request.address, address) &&
+                    (!found || worker_verb_locks(w->current->request.verb)))
+                        found = w;
+        if (found && ret_verb)
+                *ret_verb = found->current->request.verb;
+        return found ? found->pid : 0;
 }

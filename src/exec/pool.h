@@ -25,7 +25,7 @@ typedef void (*pool_handler_t)(const WorkerRequest *q, PoolOutcome outcome,
                                const WorkerReply *reply, void *userdata);
 
 typedef enum PoolHold {
-        POOL_FREE, /* what was at work there, or stuck, has returned at last, or is gone */
+        POOL_FREE, /* something that was at work there, or given up, has returned or is gone */
         POOL_BUSY, /* a worker of an earlier daemon is at work there, not for too long yet */
         POOL_STUCK,
 } PoolHold;

@@ -5,7 +5,7 @@
  * what a hung or dying worker costs. The worker is this program again, started with --root=LOG;
  * it notes every request in LOG and obeys the function number of the device:
  * 4 is in use by a mounted file system, 5 dies binding vfio-pci, 6 refuses that with EINVAL, 7
- * hangs in unbind until LOG.go is there.
+ * hangs in unbind and report until LOG.go is there.
  */
 
 #include "basic/io.h"
@@ -28,6 +28,7 @@ static const char *const verbs[_WORKER_VERB_MAX] = {
         [WORKER_PROBE] = "probe",
         [WORKER_NODE_ACCESS] = "access",
         [WORKER_INSPECT] = "inspect",
+        [WORKER_REPORT_VFS] = "report",
         [WORKER_CHECK_USE] = "check",
 };
 
@@ -52,7 +53,8 @@ static int fake_worker(const char *log_path)
                         return 1;
                 if (takes && q.address.function == 6)
                         p.error = EINVAL;
-                while (q.verb == WORKER_UNBIND && q.address.function == 7 && access(go, F_OK) < 0)
+                while ((q.verb == WORKER_UNBIND || q.verb == WORKER_REPORT_VFS) &&
+                       q.address.function == 7 && access(go, F_OK) < 0)
                         g_usleep(2000);
                 if (send(WORKER_FD, &p, sizeof(p), MSG_NOSIGNAL) < 0)
                         return 1;
@@ -366,6 +368,29 @@ static void test_what_waits_for_a_write_that_hangs_is_never_sent(void)
         fixture_done(&f);
 }
 
+static void test_a_report_that_hangs_closes_nothing_and_is_told_when_it_returns(void)
+{
+        char *go;
+        Fixture f;
+
+        fixture_init(&f);
+        ask(&f, WORKER_REPORT_VFS, 7, 100 * USEC_PER_MSEC);
+        while (f.n_answers < 1)
+                g_assert_cmpint(sd_event_run(f.event, 10 * USEC_PER_SEC), >, 0);
+        ask(&f, WORKER_INSPECT, 7, USEC_INFINITY);
+        while (f.n_answers < 2)
+                g_assert_cmpint(sd_event_run(f.event, 10 * USEC_PER_SEC), >, 0);
+        g_assert_cmpint(f.outcomes[0], ==, POOL_TIMED_OUT);
+        g_assert_cmpint(f.outcomes[1], ==, POOL_REPLIED);
+        g_assert_cmpuint(f.n_stuck, ==, 0);
+        g_assert_cmpuint(f.n_late, ==, 0);
+        go = g_strdup_printf("%s.go", f.log);
+        g_assert_true(g_file_set_contents(go, "", 0, NULL));
+        turn_until(&f, &f.n_late, NULL);
+        g_free(go);
+        fixture_done(&f);
+}
+
 int main(int argc, char *argv[])
 {
         sigset_t mask;
@@ -385,5 +410,6 @@ int main(int argc, char *argv[])
         TEST(a_dead_worker_fails_its_step);
         TEST(a_hung_write_is_never_repeated_and_others_go_on);
         TEST(what_waits_for_a_write_that_hangs_is_never_sent);
+        TEST(a_report_that_hangs_closes_nothing_and_is_told_when_it_returns);
         return g_test_run();
 }
