@@ -1,38 +1,63 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "sys/usage.h"
 #include "basic/io.h"
 #include "basic/parse.h"
 #include "sys/holders.h"
 #include "sys/sysfs.h"
+#include "sys/usage-internal.h"
 
+#include <fcntl.h>
 #include <limits.h>
-#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 enum {
-        TABLE_MAX = 16 * 1024 * 1024, /* bytes of mountinfo or swaps */
-        NEEDLE_SIZE = 300,            /* a file name and a little more */
+        TABLE_MAX = 16 * 1024 * 1024, /* bytes that are read of a table in /proc */
+        ROW_SIZE = 16 * 1024,         /* what is longer is cut: the end of mount options */
 };
 
-typedef struct Look {
-        const Sysroot *root;
-        const Inventory *inv;
-        UseTable *table;
-        char **blocks; /* names of all block devices, and of the hidden paths to NVMe namespaces */
-        char *mounts, *swaps; /* mountinfo and swaps */
-} Look;
-
-static void look_done(Look *l)
+void look_done(Look *l)
 {
-        strv_free(l->blocks);
-        free(l->mounts);
-        free(l->swaps);
+        for (size_t i = 0; i < l->n_facts; i++) {
+                free(l->facts[i].about);
+                free(l->facts[i].text);
+        }
+        free(l->facts);
 }
 
-_printf_(4, 5) static int add_use(const Look *l, const PciAddress *a, Reason hazard,
-                                  const char *format, ...)
+static bool knows(const Look *l, Reason hazard, const char *about)
+{
+        for (size_t i = 0; i < l->n_facts; i++)
+                if (l->facts[i].hazard == hazard && streq(l->facts[i].about, about))
+                        return true;
+        return false;
+}
+
+int look_fact(Look *l, Reason hazard, const char *about, const char *format, ...)
+{
+        Fact *grown, f = { .hazard = hazard };
+        va_list ap;
+        int r;
+
+        if (knows(l, hazard, about))
+                return 0;
+        grown = reallocarray(l->facts, l->n_facts + 1, sizeof(Fact));
+        if (!grown)
+                return -ENOMEM;
+        l->facts = grown;
+        f.about = strdup(about);
+        va_start(ap, format);
+        r = f.about ? vasprintf(&f.text, format, ap) : -1;
+        va_end(ap);
+        if (r < 0) {
+                free(f.about);
+                return -ENOMEM;
+        }
+        grown[l->n_facts++] = f;
+        return 0;
+}
+
+int look_use(const Look *l, const PciAddress *a, Reason hazard, const char *format, ...)
 {
         _cleanup_free_ char *by = NULL;
         va_list ap;
@@ -46,6 +71,76 @@ _printf_(4, 5) static int add_use(const Look *l, const PciAddress *a, Reason haz
                 return -ENOMEM;
         }
         return use_table_add(l->table, a, hazard, by);
+}
+
+static void fclosep(FILE **f)
+{
+        if (*f)
+                fclose(*f);
+}
+
+int look_rows(Look *l, const char *path, row_handler_t handler, const void *userdata)
+{
+        _cleanup_free_ char *row = malloc(ROW_SIZE);
+        _cleanup_(fclosep) FILE *f = NULL;
+        bool rest = false;
+        int fd, r = 0;
+
+        if (!row)
+                return -ENOMEM;
+        fd = openat(l->root->root, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return look_optional(-errno);
+        f = fdopen(fd, "r");
+        if (!f) {
+                close(fd);
+                return -ENOMEM;
+        }
+        for (size_t size = 0; r == 0 && size < TABLE_MAX && fgets(row, ROW_SIZE, f);) {
+                char *fields[FIELDS_MAX], *save = NULL;
+                size_t n = 0, length = strlen(row);
+                bool begins = !rest;
+
+                size += length;
+                rest = length > 0 && row[length - 1] != '\n';
+                for (char *s = begins ? strtok_r(row, " \t\n", &save) : NULL; s && n < FIELDS_MAX;
+                     s = strtok_r(NULL, " \t\n", &save))
+                        fields[n++] = s;
+                if (n > 0)
+                        r = handler(l, fields, n, userdata);
+        }
+        return r;
+}
+
+char *look_unescape(char *text)
+{
+        char *to = text;
+
+        for (const char *s = text; *s; to++) {
+                bool escaped = s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' &&
+                               s[2] <= '7' && s[3] >= '0' && s[3] <= '7';
+
+                *to = escaped ? (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0')) : *s;
+                s += escaped ? 4 : 1;
+        }
+        *to = 0;
+        return text;
+}
+
+bool look_find_function(const Look *l, const char *path, PciAddress *ret)
+{
+        char part[PCI_ADDRESS_SIZE];
+
+        for (size_t n; *path; path += n + (path[n] == '/')) {
+                n = strcspn(path, "/");
+                if (n >= sizeof(part))
+                        continue;
+                memcpy(part, path, n);
+                part[n] = 0;
+                if (pci_address_parse(part, ret) >= 0 && use_table_asks(l->table, ret))
+                        return true;
+        }
+        return false;
 }
 
 /* "/dev/vfio/12" is its group's, "/dev/vfio/devices/vfio3" its own. */
@@ -72,144 +167,49 @@ static int set_holder(const char *node, const char *pid, const char *name, void 
                 const Device *d = inventory_find(l->inv, &l->table->asked[i]);
 
                 if (d && node_is_of(l->root, node, d))
-                        r = add_use(l, &d->address, REASON_DEVICE_IN_USE, "%s (%s) has %s open",
-                                    name, pid, node);
+                        r = look_use(l, &d->address, REASON_DEVICE_IN_USE, "%s (%s) has %s open",
+                                     name, pid, node);
         }
         return r;
 }
 
-static int find_interface(const Look *l, const PciAddress *a)
+int usage_read_nodes(const Sysroot *root, const Inventory *inv, UseTable *t)
 {
-        const Device *d = inventory_find(l->inv, a);
-        _cleanup_close_ int device = -EBADF, net = -EBADF;
-        _cleanup_strv_ char **names = NULL;
-        char path[NEEDLE_SIZE];
+        Look l = { .root = root, .inv = inv, .table = t };
         int r;
 
-        device = open_dir_at(l->root->sys, SYSFS_DEVICE_PATH(a, ""));
-        net = d && device >= 0 ? sysfs_open_net(device, d->driver) : -EBADF;
-        if (net < 0)
-                return 0;
-        r = list_dir_at(net, ".", &names);
-        if (r < 0)
-                return r;
-        if (!names)
-                return add_use(l, a, REASON_NETWORK_ADDRESS,
-                               "its network interface is in another network namespace");
-        STRV_FOREACH(name, names) {
-                snprintf(path, sizeof(path), "%s/flags", *name);
-                if (sysfs_read_number(net, path, UINT32_MAX, 0) & IFF_UP)
-                        return add_use(l, a, REASON_VFS_IN_USE, "its network interface %s is up",
-                                       *name);
-        }
-        return 0;
-}
-
-/* The entry of the function below which a block device hangs, or NULL. */
-static const PciAddress *find_function(const Look *l, const char *block)
-{
-        _cleanup_free_ char *target = NULL;
-        char path[NEEDLE_SIZE], *save = NULL;
-        PciAddress a;
-
-        snprintf(path, sizeof(path), SYSFS_BLOCK_CLASS "/%s", block);
-        if (readlink_at(l->root->sys, path, &target) < 0)
-                return NULL;
-        for (char *part = strtok_r(target, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
-                if (pci_address_parse(part, &a) < 0)
-                        continue;
-                for (size_t i = 0; i < l->table->n_asked; i++)
-                        if (pci_address_equal(&l->table->asked[i], &a))
-                                return &l->table->asked[i];
-        }
-        return NULL;
-}
-
-/*
- * With native multipath nvme0n1 hangs below no function; nvme0c3n1 is a hidden path to it. Only
- * who takes the last path takes the namespace away.
- */
-static const PciAddress *find_owner(const Look *l, const char *block)
-{
-        const PciAddress *owner = find_function(l, block);
-        unsigned subsystem, id, s, controller, k;
-
-        if (owner || sscanf(block, "nvme%un%u", &subsystem, &id) != 2)
-                return owner;
-        STRV_FOREACH(path, l->blocks) {
-                if (sscanf(*path, "nvme%uc%un%u", &s, &controller, &k) != 3 || s != subsystem ||
-                    k != id)
-                        continue;
-                owner = find_function(l, *path);
-                if (!owner)
-                        return NULL;
-        }
-        return owner;
-}
-
-static bool mentions(const char *text, const char *before, const char *word)
-{
-        char needle[NEEDLE_SIZE];
-
-        snprintf(needle, sizeof(needle), "%s%s ", before, word);
-        return text && strstr(text, needle);
-}
-
-static int find_block_user(const Look *l, const char *block, const PciAddress *owner)
-{
-        _cleanup_strv_ char **holders = NULL;
-        _cleanup_free_ char *number = NULL;
-
-        if (read_line_at(l->root->sys, SYSFS_PATH(SYSFS_BLOCK_CLASS, block, "dev"), &number) < 0)
-                return 0; /* a hidden path */
-        /* btrfs has a number of its own there, and the name of one of its devices. */
-        if (mentions(l->mounts, " ", number) || mentions(l->mounts, " /dev/", block))
-                return add_use(l, owner, REASON_MOUNTED_FILESYSTEM,
-                               "its block device %s is mounted", block);
-        if (mentions(l->swaps, "\n/dev/", block))
-                return add_use(l, owner, REASON_SWAP, "its block device %s is used as swap", block);
-        if (list_dir_at(l->root->sys, SYSFS_PATH(SYSFS_BLOCK_CLASS, block, "holders"), &holders) >=
-                    0 &&
-            holders)
-                return add_use(l, owner, REASON_BLOCK_HOLDER, "its block device %s is used by %s",
-                               block, holders[0]);
-        return 0;
-}
-
-/* What is not there says nothing. */
-static int optional(int r)
-{
+        r = t->n_asked > 0 ? holders_each(root, set_holder, &l) : 0;
         return r == -ENOENT ? 0 : r;
 }
 
-static int find_block_users(Look *l)
+/* Nothing of the host is on a device that a VFIO driver has. */
+static bool hosts_are_asked(const Look *l)
 {
-        int r;
+        for (size_t i = 0; i < l->table->n_asked; i++) {
+                const Device *d = inventory_find(l->inv, &l->table->asked[i]);
 
-        r = optional(list_dir_at(l->root->sys, SYSFS_BLOCK_CLASS, &l->blocks));
-        if (r >= 0)
-                r = optional(read_file_at(l->root->root, "proc/1/mountinfo", TABLE_MAX, &l->mounts,
-                                          NULL));
-        if (r >= 0)
-                r = optional(read_file_at(l->root->root, "proc/swaps", TABLE_MAX, &l->swaps, NULL));
-        for (char **block = l->blocks; block && *block && r >= 0; block++) {
-                const PciAddress *owner = find_owner(l, *block);
-
-                if (owner)
-                        r = find_block_user(l, *block, owner);
+                if (d && !d->driver_is_vfio)
+                        return true;
         }
-        return r;
+        return false;
 }
 
-int usage_read(const Sysroot *root, const Inventory *inv, UseTable *t)
+int usage_read_host(const Sysroot *root, const Inventory *inv, UseTable *t)
 {
         _cleanup_(look_done) Look l = { .root = root, .inv = inv, .table = t };
         int r;
 
-        if (t->n_asked == 0)
+        if (!hosts_are_asked(&l))
                 return 0;
-        r = optional(holders_each(root, set_holder, &l));
-        for (size_t i = 0; i < t->n_asked && r >= 0; i++)
-                r = find_interface(&l, &t->asked[i]);
-        return r < 0 ? r : find_block_users(&l);
+        r = look_at_blocks(&l);
+        if (r >= 0)
+                r = look_at_interfaces(&l);
+        return r < 0 ? r : look_at_displays(&l);
+}
+
+int usage_read(const Sysroot *root, const Inventory *inv, UseTable *t)
+{
+        int r = usage_read_nodes(root, inv, t);
+
+        return r < 0 ? r : usage_read_host(root, inv, t);
 }

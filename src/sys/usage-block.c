@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Mounts, swaps and holders of the block devices beneath a function, and of all that is stacked on
+ * these: partitions, dm, md, bcache, loop devices, btrfs.
+ */
+
+#include "basic/io.h"
+#include "sys/sysfs.h"
+#include "sys/usage-internal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+enum { LABEL_SIZE = 300, UDEV_MAX = 64 * 1024 };
+
+typedef struct Block {
+        char *name;
+        char *target;  /* of its link in class/block */
+        char *backing; /* loop devices: what they were made of, or NULL */
+        bool is_owned; /* it goes with an asked function */
+        PciAddress owner;
+} Block;
+
+typedef struct Blocks {
+        Look *look;
+        Block *list;
+        size_t n;
+        bool has_zfs;
+        const PciAddress *owner; /* the function whose block devices are walked over */
+        char **seen;             /* in that walk */
+} Blocks;
+
+static void blocks_done(Blocks *b)
+{
+        for (size_t i = 0; i < b->n; i++) {
+                free(b->list[i].name);
+                free(b->list[i].target);
+                free(b->list[i].backing);
+        }
+        free(b->list);
+        strv_free(b->seen);
+}
+
+static const char *block_path(const char *name, const char *attribute,
+                              char buffer[static SYSFS_PATH_SIZE])
+{
+        return sysfs_path(SYSFS_BLOCK_CLASS, name, attribute, buffer);
+}
+
+#define BLOCK_PATH(name, attribute) block_path(name, attribute, (char[SYSFS_PATH_SIZE]){ 0 })
+
+static bool is_path_to(const Block *b, unsigned subsystem, unsigned id)
+{
+        unsigned s, controller, k;
+
+        return sscanf(b->name, "nvme%uc%un%u", &s, &controller, &k) == 3 && s == subsystem &&
+               k == id;
+}
+
+/*
+ * With native multipath nvme0n1 hangs below no function; nvme0c3n1 is a hidden path to it, of which
+ * nothing is made. Only who takes the last path takes the namespace away.
+ */
+static bool find_owner(const Blocks *b, const Block *block, PciAddress *ret)
+{
+        unsigned subsystem, id, controller;
+        bool found = false;
+
+        if (sscanf(block->name, "nvme%uc%un%u", &subsystem, &controller, &id) == 3)
+                return false;
+        if (look_find_function(b->look, block->target, ret))
+                return true;
+        if (sscanf(block->name, "nvme%un%u", &subsystem, &id) != 2)
+                return false;
+        for (size_t i = 0; i < b->n; i++)
+                if (is_path_to(&b->list[i], subsystem, id)) {
+                        found = look_find_function(b->look, b->list[i].target, ret);
+                        if (!found)
+                                return false;
+                }
+        return found;
+}
+
+static int read_block(const Blocks *b, const char *name, Block *ret)
+{
+        int r;
+
+        r = readlink_at(b->look->root->sys, SYSFS_PATH(SYSFS_BLOCK_CLASS, ".", name), &ret->target);
+        if (r < 0)
+                return r;
+        if (startswith(name, "loop"))
+                r = look_optional(read_line_at(
+                        b->look->root->sys, BLOCK_PATH(name, "loop/backing_file"), &ret->backing));
+        if (r < 0)
+                return r;
+        ret->name = strdup(name);
+        return ret->name ? 0 : -ENOMEM;
+}
+
+static int read_blocks(Blocks *b)
+{
+        _cleanup_strv_ char **names = NULL;
+        int r;
+
+        r = look_optional(list_dir_at(b->look->root->sys, SYSFS_BLOCK_CLASS, &names));
+        if (r < 0)
+                return r;
+        b->list = calloc(strv_length(names) + 1, sizeof(Block));
+        if (!b->list)
+                return -ENOMEM;
+        STRV_FOREACH(name, names) {
+                Block block = { 0 };
+
+                r = read_block(b, *name, &block);
+                if (r >= 0) {
+                        b->list[b->n++] = block;
+                        continue;
+                }
+                free(block.target);
+                free(block.backing);
+                r = look_optional(r);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < b->n; i++)
+                b->list[i].is_owned = find_owner(b, &b->list[i], &b->list[i].owner);
+        return 0;
+}
+
+/* 36 35 98:0 /dir /mnt rw,noatime master:1 - ext3 /dev/root rw. The number of btrfs is its own. */
+static int on_mount(Look *l, char **fields, size_t n, const void *userdata)
+{
+        const char *pid = userdata;
+        char *source, *save = NULL;
+        bool host = streq(pid, "1");
+        size_t dash = 6;
+        int r = 0;
+
+        while (dash < n && !streq(fields[dash], "-"))
+                dash++;
+        if (dash + 2 >= n)
+                return 0;
+        source = startswith(fields[2], "0:") ? look_unescape(fields[dash + 2]) : fields[2];
+        look_unescape(fields[4]);
+        /* bcachefs joins the names of its devices. */
+        for (char *s = strtok_r(source, source == fields[2] ? "" : ":", &save); s && r >= 0;
+             s = strtok_r(NULL, ":", &save))
+                if (source == fields[2] || startswith(s, "/dev/"))
+                        r = look_fact(l, REASON_MOUNTED_FILESYSTEM, s, "is mounted at %s%s%s",
+                                      fields[4], host ? "" : " in the mount namespace of process ",
+                                      host ? "" : pid);
+        return r;
+}
+
+/* Each mount namespace once, the host's first; that one also where its name is closed to us. */
+static int read_mounts(Look *l)
+{
+        _cleanup_strv_ char **pids = NULL, **seen = NULL;
+        char path[PATH_MAX];
+        int r;
+
+        r = look_optional(list_dir_at(l->root->root, "proc", &pids));
+        if (r < 0)
+                return r;
+        STRV_FOREACH(pid, pids) {
+                _cleanup_free_ char *ns = NULL;
+
+                if ((*pid)[strspn(*pid, "0123456789")])
+                        continue;
+                snprintf(path, sizeof(path), "proc/%s/ns/mnt", *pid);
+                if (readlink_at(l->root->root, path, &ns) < 0 && !streq(*pid, "1"))
+                        continue;
+                if (ns && strv_contains(seen, ns))
+                        continue;
+                r = ns ? strv_extend(&seen, ns) : 0;
+                snprintf(path, sizeof(path), "proc/%s/mountinfo", *pid);
+                if (r >= 0)
+                        r = look_rows(l, path, on_mount, *pid);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int on_swap(Look *l, char **fields, size_t n, const void *userdata)
+{
+        return n < 2 || !startswith(fields[0], "/dev/")
+                       ? 0
+                       : look_fact(l, REASON_SWAP, look_unescape(fields[0]), "is used as swap");
+}
+
+/* Mounted btrfs only: the mount table names just one of its devices. */
+static int read_btrfs(Look *l)
+{
+        _cleanup_strv_ char **ids = NULL;
+        char name[LABEL_SIZE];
+        int r;
+
+        r = look_optional(list_dir_at(l->root->sys, SYSFS_BTRFS, &ids));
+        STRV_FOREACH(id, ids) {
+                _cleanup_strv_ char **devices = NULL;
+
+                if (r >= 0)
+                        r = look_optional(list_dir_at(
+                                l->root->sys, SYSFS_PATH(SYSFS_BTRFS, *id, "devices"), &devices));
+                for (char **d = devices; d && *d && r >= 0; d++) {
+                        snprintf(name, sizeof(name), "/dev/%s", *d);
+                        r = look_fact(l, REASON_MOUNTED_FILESYSTEM, name,
+                                      "is a part of a mounted btrfs file system");
+                }
+        }
+        return r;
+}
+
+/* "/dev/NAME": the kernel has '!' for a slash there. */
+static void node_name(const char *name, char ret[static LABEL_SIZE])
+{
+        snprintf(ret, LABEL_SIZE, "/dev/%s", name);
+        for (char *c = ret; *c; c++)
+                if (*c == '!')
+                        *c = '/';
+}
+
+/* Any file system's label is one line of udev's database. */
+static bool is_in_pool(const Blocks *b, const char *number)
+{
+        _cleanup_free_ char *text = NULL;
+        char path[LABEL_SIZE];
+
+        snprintf(path, sizeof(path), "run/udev/data/b%s", number);
+        return b->has_zfs && read_file_at(b->look->root->root, path, UDEV_MAX, &text, NULL) >= 0 &&
+               strstr(text, "E:ID_FS_TYPE=zfs_member\n");
+}
+
+/* What the tables say of one block device. 1: something. `under`: the disk below, if another. */
+static int tell_facts(const Blocks *b, const char *name, const char *under)
+{
+        _cleanup_free_ char *number = NULL, *dm = NULL;
+        char node[LABEL_SIZE], mapper[LABEL_SIZE] = "", label[3 * LABEL_SIZE], below[LABEL_SIZE];
+        const Look *l = b->look;
+        bool found = false;
+        int r = 0;
+
+        if (read_line_at(l->root->sys, BLOCK_PATH(name, "dev"), &number) < 0)
+                return 0; /* it went away */
+        node_name(name, node);
+        node_name(strempty(under), below);
+        if (read_line_at(l->root->sys, BLOCK_PATH(name, "dm/name"), &dm) >= 0)
+                snprintf(mapper, sizeof(mapper), "/dev/mapper/%s", dm);
+        snprintf(label, sizeof(label), "%s%s%s%s%s%s", node, dm ? " (" : "", strempty(dm),
+                 dm ? ")" : "", under ? " on " : "", under ? below : "");
+        for (size_t i = 0; i < l->n_facts && r >= 0; i++) {
+                const char *about = l->facts[i].about;
+
+                if (!streq(about, number) && !streq(about, node) && !streq(about, mapper))
+                        continue;
+                found = true;
+                r = look_use(l, b->owner, l->facts[i].hazard, "%s %s", label, l->facts[i].text);
+        }
+        if (r >= 0 && !found && is_in_pool(b, number)) {
+                found = true;
+                r = look_use(l, b->owner, REASON_BLOCK_HOLDER,
+                             "%s may belong to an imported ZFS pool", label);
+        }
+        return r < 0 ? r : found;
+}
+
+static int walk(Blocks *b, const char *name, const char *under);
+
+/* A block device made of another. That it is there is worth telling if nothing is told of it. */
+static int walk_holder(Blocks *b, const char *holder, const char *name, const char *under)
+{
+        char node[LABEL_SIZE], held[LABEL_SIZE];
+        int r = walk(b, holder, under ? under : name);
+
+        if (r != 0)
+                return r;
+        node_name(holder, node);
+        node_name(name, held);
+        r = look_use(b->look, b->owner, REASON_BLOCK_HOLDER, "%s holds %s", node, held);
+        return r < 0 ? r : 1;
+}
+
+static bool is_partition_of(const Block *b, const char *disk)
+{
+        const char *end = strrchr(b->target, '/');
+        size_t n = strlen(disk);
+
+        return end && end - b->target > (ssize_t)n && end[-(ssize_t)n - 1] == '/' &&
+               strncmp(end - n, disk, n) == 0;
+}
+
+/* All that is stacked on a block device. 1: somebody uses it. */
+static int walk(Blocks *b, const char *name, const char *under)
+{
+        _cleanup_strv_ char **holders = NULL;
+        char node[LABEL_SIZE];
+        int r, used = 1;
+
+        if (strv_contains(b->seen, name))
+                return 1;
+        r = strv_extend(&b->seen, name);
+        if (r >= 0)
+                r = used = tell_facts(b, name, under);
+        if (r >= 0)
+                r = look_optional(
+                        list_dir_at(b->look->root->sys, BLOCK_PATH(name, "holders"), &holders));
+        for (char **h = holders; h && *h && r >= 0; h++) {
+                r = walk_holder(b, *h, name, under);
+                used |= r;
+        }
+        node_name(name, node);
+        for (size_t i = 0; i < b->n && r >= 0; i++) {
+                if (is_partition_of(&b->list[i], name))
+                        r = walk(b, b->list[i].name, under);
+                else if (streq_ptr(b->list[i].backing, node))
+                        r = walk_holder(b, b->list[i].name, name, under);
+                else
+                        continue;
+                used |= r;
+        }
+        /* A cache device has no holder; its set does. */
+        if (r >= 0 && !used &&
+            faccessat(b->look->root->sys, BLOCK_PATH(name, "bcache"), F_OK, 0) >= 0) {
+                used = 1;
+                r = look_use(b->look, b->owner, REASON_BLOCK_HOLDER, "%s is used by bcache", node);
+        }
+        return r < 0 ? r : used;
+}
+
+static int walk_owned(Blocks *b)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < b->look->table->n_asked && r >= 0; i++) {
+                b->owner = &b->look->table->asked[i];
+                b->seen = strv_free(b->seen);
+                for (size_t k = 0; k < b->n && r >= 0; k++)
+                        if (b->list[k].is_owned && pci_address_equal(&b->list[k].owner, b->owner))
+                                r = walk(b, b->list[k].name, NULL);
+        }
+        return r;
+}
+
+int look_at_blocks(Look *l)
+{
+        _cleanup_(blocks_done) Blocks b = { .look = l };
+        bool owned = false;
+        int r;
+
+        r = read_blocks(&b);
+        for (size_t i = 0; i < b.n; i++)
+                owned = owned || b.list[i].is_owned;
+        if (r < 0 || !owned)
+                return r;
+        b.has_zfs = faccessat(l->root->sys, SYSFS_PATH(SYSFS_MODULES, "zfs", ""), F_OK, 0) >= 0;
+        r = read_mounts(l);
+        if (r >= 0)
+                r = look_rows(l, "proc/swaps", on_swap, NULL);
+        if (r >= 0)
+                r = read_btrfs(l);
+        return r < 0 ? r : walk_owned(&b);
+}
+
+int usage_blocks(const Sysroot *root, const PciAddress *address, char ***ret)
+{
+        _cleanup_(use_table_done) UseTable table = { 0 };
+        Look l = { .root = root, .table = &table };
+        _cleanup_(blocks_done) Blocks b = { .look = &l };
+        _cleanup_strv_ char **names = NULL;
+        int r;
+
+        r = use_table_ask(&table, address);
+        if (r >= 0)
+                r = read_blocks(&b);
+        for (size_t i = 0; i < b.n && r >= 0; i++)
+                if (b.list[i].is_owned)
+                        r = strv_extend(&names, b.list[i].name);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(names);
+        return 0;
+}
