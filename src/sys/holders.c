@@ -5,12 +5,11 @@
 
 #include <stdio.h>
 
-#define NODES "/dev/vfio/"
-
 enum { PROC_PATH_SIZE = 64 };
 
 /* What has ended meanwhile, or is closed to us, holds nothing. */
-static int each_of_process(int proc, const char *pid, holder_handler_t handler, void *userdata)
+static int each_of_process(int proc, const char *pid, const char *prefix, holder_handler_t handler,
+                           void *userdata)
 {
         _cleanup_strv_ char **fds = NULL;
         char path[PROC_PATH_SIZE];
@@ -25,14 +24,15 @@ static int each_of_process(int proc, const char *pid, holder_handler_t handler, 
         for (char **fd = fds; fd && *fd && r == 0; fd++) {
                 _cleanup_free_ char *node = NULL, *name = NULL;
 
-                if (readlink_at(dir, *fd, &node) >= 0 && startswith(node, NODES) &&
+                if (readlink_at(dir, *fd, &node) >= 0 && startswith(node, prefix) &&
                     read_line_at(proc, path, &name) >= 0)
                         r = handler(node, pid, name, userdata);
         }
         return r;
 }
 
-int holders_each(const Sysroot *root, holder_handler_t handler, void *userdata)
+static int each_below(const Sysroot *root, const char *prefix, holder_handler_t handler,
+                      void *userdata)
 {
         _cleanup_strv_ char **pids = NULL;
         _cleanup_close_ int proc = -EBADF;
@@ -44,8 +44,13 @@ int holders_each(const Sysroot *root, holder_handler_t handler, void *userdata)
         r = list_dir_at(proc, ".", &pids);
         for (char **pid = pids; pid && *pid && r == 0; pid++)
                 if (!(*pid)[strspn(*pid, "0123456789")])
-                        r = each_of_process(proc, *pid, handler, userdata);
+                        r = each_of_process(proc, *pid, prefix, handler, userdata);
         return r;
+}
+
+int holders_each(const Sysroot *root, holder_handler_t handler, void *userdata)
+{
+        return each_below(root, "/dev/vfio/", handler, userdata);
 }
 
 typedef struct Holders {
@@ -70,7 +75,7 @@ int holders_of_node(const Sysroot *root, const char *node, char ***ret)
         Holders h = { .node = node };
         int r;
 
-        r = holders_each(root, add_holder, &h);
+        r = each_below(root, node, add_holder, &h);
         if (r < 0) {
                 strv_free(h.list);
                 return r;

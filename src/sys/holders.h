@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which programs have VFIO nodes open: from the links in /proc/PID/fd. */
+/* Which programs have device nodes open: from the links in /proc/PID/fd. */
 
 #include "basic/strv.h"
 #include "sys/sysroot.h"
@@ -17,5 +17,5 @@ typedef int (*holder_handler_t)(const char *node, const char *pid, const char *n
  */
 _must_check_ int holders_each(const Sysroot *root, holder_handler_t handler, void *userdata);
 
-/* "PID NAME" for each process with this node open. */
+/* "PID NAME" for each process with this node open, which may be any in /dev. */
 _must_check_ int holders_of_node(const Sysroot *root, const char *node, char ***ret);

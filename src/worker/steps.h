@@ -4,6 +4,8 @@
 /* The kernel writes, each of which may block for ever. */
 
 #include "exec/protocol.h"
+#include "model/device.h"
+#include "model/use.h"
 #include "sys/sysroot.h"
 
 /*
@@ -30,6 +32,12 @@ _must_check_ int step_report_vfs(const Sysroot *root, const WorkerRequest *q, Wo
 /* WORKER_CHECK_USE. -EBUSY: by a hazard that is not accepted, the first of which the reply names.
  */
 _must_check_ int step_check_use(const Sysroot *root, const WorkerRequest *q, WorkerReply *p);
+
+/*
+ * Addresses and routes of all tables through the network interfaces of a device and what is
+ * stacked on them, asked of the kernel by rtnetlink, which may block. Nothing below --root=.
+ */
+_must_check_ int check_net(const Sysroot *root, const Device *d, UseTable *uses);
 
 /* Answers requests until the other side closes the socket: 0. -EBADMSG: it sent nonsense. */
 _must_check_ int worker_serve(const Sysroot *root, int fd);
