@@ -26,7 +26,6 @@ typedef struct Pending {
         uint32_t uid;
         bool approved; /* the handler runs again; nothing else makes polkit_authorize() say yes */
         sd_bus_slot *call;
-        sd_bus_slot *gone;
         struct Pending *next;
 } Pending;
 
@@ -39,6 +38,7 @@ struct Polkit {
         uint64_t next_log_usec; /* denials are logged once a second */
         Pending *pending;
         size_t n_pending;
+        sd_bus_slot *gone; /* tells who leaves the bus, while any call waits */
 };
 
 void check_list_done(CheckList *l)
@@ -100,8 +100,9 @@ static void pending_free(Pending *q)
                         break;
                 }
         cancel_question(q);
+        if (q->polkit->n_pending == 0)
+                q->polkit->gone = sd_bus_slot_unref(q->polkit->gone);
         sd_bus_slot_unref(q->call);
-        sd_bus_slot_unref(q->gone);
         check_list_done(&q->wanted);
         sd_bus_message_unref(q->message);
         free(q);
@@ -320,22 +321,24 @@ static void ask_next(Pending *q)
 }
 
 /* Only calls that polkit decides count: a flood of them must not lock out the administrator. */
-static bool is_full(const Polkit *p, const char *sender)
+static bool is_full(const Pending *asking)
 {
-        size_t n = 0, n_sender = 0;
+        const char *sender = sd_bus_message_get_sender(asking->message);
+        size_t n = 0, n_sender = 0, n_user = 0;
 
-        for (const Pending *q = p->pending; q; q = q->next)
-                if (q->has_uid) {
+        for (const Pending *q = asking->polkit->pending; q; q = q->next)
+                if (q != asking && q->has_uid) {
                         n++;
+                        n_user += q->uid == asking->uid;
                         n_sender += streq_ptr(sd_bus_message_get_sender(q->message), sender);
                 }
-        return n >= POLKIT_PENDING_MAX || n_sender >= POLKIT_PENDING_PER_SENDER_MAX;
+        return n >= POLKIT_PENDING_MAX || n_user >= POLKIT_PENDING_PER_USER_MAX ||
+               n_sender >= POLKIT_PENDING_PER_SENDER_MAX;
 }
 
 static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
         Pending *q = userdata;
-        bool full = is_full(q->polkit, sd_bus_message_get_sender(q->message));
 
         q->call = sd_bus_slot_unref(q->call);
         if (sd_bus_message_is_method_error(reply, NULL) ||
@@ -347,7 +350,7 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         q->has_uid = true;
         if (uid_suffices(q, &q->wanted))
                 approve(q);
-        else if (full)
+        else if (is_full(q))
                 deny(q, SD_BUS_ERROR_LIMITS_EXCEEDED,
                      "too many calls wait for authorisation (try again when earlier ones have "
                      "been answered)");
@@ -356,48 +359,58 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-/* The caller has left the bus: nobody to answer, nobody to act for. */
+/* Who has left the bus is nobody to answer and nobody to act for. */
 static int on_gone(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        const char *name, *before, *after;
+        const char *name;
+        Polkit *p = userdata;
 
-        if (sd_bus_message_read(m, "sss", &name, &before, &after) > 0 && isempty(after))
-                pending_free(userdata);
+        if (sd_bus_message_read(m, "s", &name) <= 0)
+                return 0;
+        for (Pending *q = p->pending, *next; q; q = next) {
+                next = q->next;
+                if (streq_ptr(sd_bus_message_get_sender(q->message), name))
+                        pending_free(q);
+        }
         return 0;
 }
 
-/* Without the match a caller that goes is noticed by the bus's or polkit's error answer. */
+/* Without the match nobody could be acted for. */
 static int on_match_installed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+        Polkit *p = userdata;
+
+        while (sd_bus_message_is_method_error(m, NULL) && p->pending)
+                deny(p->pending, SD_BUS_ERROR_ACCESS_DENIED,
+                     "not authorised: the bus does not tell who leaves it (try again)");
         return 0;
 }
 
-static int start(Pending *q, const char *sender)
+/* In this order: who leaves after the bus was asked for its uid is known to have left. */
+static int start(Pending *q)
 {
-        char match[512];
-        int n, r;
+        Polkit *p = q->polkit;
+        int r = 0;
 
-        n = snprintf(match, sizeof(match),
-                     "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                     "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'",
-                     sender);
-        if (n < 0 || (size_t)n >= sizeof(match))
-                return -ENAMETOOLONG;
-        r = sd_bus_add_match_async(q->polkit->bus, &q->gone, match, on_gone, on_match_installed, q);
-        if (r < 0)
-                return r;
-        return sd_bus_call_method_async(q->polkit->bus, &q->call, "org.freedesktop.DBus",
-                                        "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                        "GetConnectionUnixUser", on_uid, q, "s", sender);
+        if (!p->gone)
+                r = sd_bus_add_match_async(
+                        p->bus, &p->gone,
+                        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''",
+                        on_gone, on_match_installed, p);
+        return r < 0 ? r
+                     : sd_bus_call_method_async(p->bus, &q->call, "org.freedesktop.DBus",
+                                                "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                                "GetConnectionUnixUser", on_uid, q, "s",
+                                                sd_bus_message_get_sender(q->message));
 }
 
 static int begin(Polkit *p, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
 {
-        const char *sender = sd_bus_message_get_sender(m);
         Pending *q;
         int r;
 
-        if (isempty(sender) || checks->n_checks == 0)
+        if (isempty(sd_bus_message_get_sender(m)) || checks->n_checks == 0)
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
                                         "Nobody may do this: there is nothing to authorise it by");
         if (p->n_pending >= POLKIT_CALLERS_MAX)
@@ -417,7 +430,7 @@ static int begin(Polkit *p, sd_bus_message *m, CheckList *checks, sd_bus_error *
         *checks = (CheckList){ 0 };
         p->pending = q;
         p->n_pending++;
-        r = start(q, sender);
+        r = start(q);
         if (r < 0)
                 pending_free(q);
         return r < 0 ? r : 0;

@@ -26,6 +26,7 @@
 enum {
         POLKIT_CALLERS_MAX = 1024, /* calls whose sender's uid is being asked of the bus */
         POLKIT_PENDING_MAX = 64,   /* calls that wait for polkit */
+        POLKIT_PENDING_PER_USER_MAX = 32,
         POLKIT_PENDING_PER_SENDER_MAX = 8,
 };
 
