@@ -14,9 +14,9 @@
 #include "daemon/polkit.h"
 
 enum {
-        BUS_DEVICES_MAX = 4096,  /* words in one call */
-        BUS_WORD_MAX = 255,      /* bytes of one */
-        BUS_OBJECTS_MAX = 25000, /* in one answer; the system bus cuts at 32 MiB */
+        BUS_DEVICES_MAX = 4096, /* words in one call */
+        BUS_WORD_MAX = 255,     /* bytes of one */
+        BUS_ANSWER_MAX = 15000, /* devices in one answer: of 2 KiB; the system bus cuts at 32 MiB */
 };
 
 #define NO_ARGS ""
@@ -61,29 +61,27 @@ enum {
 #define VTABLE_WRITE(interface, member, in, in_names, out, out_names, run, derive) \
         VTABLE_READ(interface, member, in, in_names, out, out_names, run)
 
-/* A token bucket per sender. The table is bounded: the one seen longest ago makes room. */
+/* Token buckets. The table is bounded: the one seen longest ago makes room. */
 enum {
-        LIMITER_SENDERS_MAX = 64,
-        LIMITER_BURST = 8,      /* expensive calls at once */
-        LIMITER_PER_SECOND = 8, /* and in the long run */
-        LIMITER_OBJECTS = 4000, /* so many objects make a call cost one more */
+        LIMITER_ENTRIES_MAX = 512,
+        LIMITER_CREDIT = 8000, /* objects in answers at once, and in a second in the long run */
 };
 
 typedef struct LimiterEntry {
-        char sender[32]; /* unique names: ":1.42" */
-        uint64_t usec;   /* CLOCK_MONOTONIC, of the last refill */
-        uint64_t credit; /* in millionths of a call */
+        char key[32];  /* a unique name (":1.42"), or a uid */
+        uint64_t usec; /* CLOCK_MONOTONIC, of the last refill */
+        uint64_t credit;
 } LimiterEntry;
 
 typedef struct Limiter {
-        LimiterEntry entries[LIMITER_SENDERS_MAX];
+        LimiterEntry entries[LIMITER_ENTRIES_MAX];
 } Limiter;
 
 /*
- * Whether this sender may make one more expensive call now; takes it from its credit. The cost is
- * in calls; what costs more than a whole burst is let through when the burst is.
+ * Whether this one may have an answer of so many objects now; takes it from its credit. What costs
+ * more than all credit that there may be is let through when that is there.
  */
-bool limiter_take(Limiter *l, const char *sender, unsigned cost, uint64_t now);
+bool limiter_take(Limiter *l, const char *key, size_t objects, uint64_t now);
 
 /* The fields of one object, kept. */
 typedef struct Description {
@@ -96,14 +94,39 @@ void description_done(Description *d);
 /* A field_handler_t whose userdata is a Description. */
 _must_check_ int description_keep_field(const Field *f, void *userdata);
 
-typedef struct Bus {
+/* An expensive call that is not answered yet (bus-limit.c). */
+typedef struct Waiting Waiting;
+
+struct Bus {
         Manager *manager;
+        sd_bus *bus; /* weak: it owns this */
         Polkit *polkit;
-        Limiter limiter;
+        Limiter senders, users;
+        Waiting *waiting;
+        size_t n_waiting;
+        sd_bus_message *admitted; /* to be let through when it comes again */
+        uint64_t admitted_usec;
+        sd_event_source *turn;
         /* The object that sd-bus looked up last: it does so each time before it calls getters. */
         Description found;
         sd_event_source *exit;
-} Bus;
+};
+
+/*
+ * For the filter. 0: go on with the message; 1: it comes again later, or is answered then;
+ * negative: refused, with `error` set.
+ */
+_must_check_ int bus_limit(Bus *b, sd_bus_message *m, sd_bus_error *error);
+_must_check_ int bus_limit_new(Bus *b);
+void bus_drop_waiting(Bus *b);
+
+/* Whether more than `n` messages wait for the bus to take them. */
+bool bus_has_queued(sd_bus *bus, uint64_t n);
+
+/* A timer with the Bus as userdata, off; and sets it. */
+_must_check_ int bus_new_timer(Bus *b, int64_t priority, sd_event_time_handler_t f,
+                               sd_event_source **ret);
+_must_check_ int bus_arm(sd_event_source *timer, uint64_t usec);
 
 /* Who calls, as the dispatcher found out. A handler that changes something checks `authorised`. */
 typedef struct Caller {

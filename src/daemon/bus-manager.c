@@ -75,7 +75,7 @@ static int append_devices(sd_bus_message *reply, const Snapshot *s, Filter *filt
 
                 r = describe_device(s, a, filter_field, filter);
                 if (r >= 0) /* LimitsExceeded */
-                        r = n++ < BUS_OBJECTS_MAX ? append_device(reply, s, a) : -ENOBUFS;
+                        r = n++ < BUS_ANSWER_MAX ? append_device(reply, s, a) : -ENOBUFS;
                 else if (r == -ESRCH)
                         r = 0;
         }

@@ -459,13 +459,6 @@ static void emit_kind(sd_bus *bus, const ObjectKind *k, const Snapshot *before,
         }
 }
 
-sd_bus *bus_get_ready(const Manager *m)
-{
-        sd_bus *bus = manager_bus(m);
-
-        return bus && sd_bus_is_ready(bus) > 0 ? bus : NULL;
-}
-
 void bus_emit_changes(Manager *m, const Snapshot *before, const Snapshot *after)
 {
         sd_bus *bus = bus_get_ready(m);

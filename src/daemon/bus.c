@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The way of every message to its method, the limiter before it, and registration. */
+/* The way of every message to its method, and registration. */
 
 #include "basic/names.h"
 #include "daemon/bus-internal.h"
@@ -62,91 +62,38 @@ int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return row->run(b, m, &caller, error);
 }
 
-/* The limiter ---------------------------------------------------------------------------------- */
+/* The connection ------------------------------------------------------------------------------- */
 
-enum { CREDIT_PER_CALL = 1000000 };
-
-static LimiterEntry *find_entry(Limiter *l, const char *sender, uint64_t now)
+sd_bus *bus_get_ready(const Manager *m)
 {
-        LimiterEntry *oldest = &l->entries[0];
+        Bus *b = manager_bus(m);
 
-        for (size_t i = 0; i < LIMITER_SENDERS_MAX; i++) {
-                LimiterEntry *e = &l->entries[i];
-
-                if (streq(e->sender, sender))
-                        return e;
-                if (e->usec < oldest->usec)
-                        oldest = e;
-        }
-        *oldest = (LimiterEntry){ .usec = now, .credit = LIMITER_BURST * CREDIT_PER_CALL };
-        memcpy(oldest->sender, sender, strlen(sender) + 1);
-        return oldest;
+        return b && sd_bus_is_ready(b->bus) > 0 ? b->bus : NULL;
 }
 
-bool limiter_take(Limiter *l, const char *sender, unsigned cost, uint64_t now)
+bool bus_has_queued(sd_bus *bus, uint64_t n)
 {
-        const uint64_t full = (uint64_t)LIMITER_BURST * CREDIT_PER_CALL;
-        const uint64_t price = MIN((uint64_t)cost * CREDIT_PER_CALL, full);
-        LimiterEntry *e;
+        uint64_t queued;
 
-        /* No bus makes such names; one that does gets no expensive answers. */
-        if (strlen(sender) >= sizeof(e->sender))
-                return false;
-        e = find_entry(l, sender, now);
-        if (now > e->usec) {
-                /* A microsecond earns as many millionths of a call as there are calls a second. */
-                uint64_t earned = MIN(now - e->usec, USEC_PER_SEC) * LIMITER_PER_SECOND;
-
-                e->credit = MIN(e->credit + earned, full);
-                e->usec = now;
-        }
-        if (e->credit < price)
-                return false;
-        e->credit -= price;
-        return true;
+        return sd_bus_get_n_queued_write(bus, &queued) >= 0 && queued > n;
 }
 
-/* What lists everything. An object itself is introspected cheaply and often. */
-static bool is_expensive(sd_bus_message *m)
+int bus_new_timer(Bus *b, int64_t priority, sd_event_time_handler_t f, sd_event_source **ret)
 {
-        static const char *const members[] = { "GetManagedObjects", "ListDevices", "ListGroups",
-                                               "Plan" };
-        static const char *const folders[] = { VFIOD_PATH, VFIOD_DEVICE_PREFIX, VFIOD_GROUP_PREFIX,
-                                               VFIOD_JOB_PREFIX };
-        const char *member = strempty(sd_bus_message_get_member(m));
-
-        if (streq(member, "Introspect"))
-                return string_table_find(folders, ELEMENTSOF(folders),
-                                         strempty(sd_bus_message_get_path(m))) >= 0;
-        return string_table_find(members, ELEMENTSOF(members), member) >= 0;
-}
-
-static size_t count_objects(const Bus *b)
-{
-        Snapshot s = manager_snapshot(b->manager);
-
-        return (s.status ? s.status->n_statuses : 0) + (s.inventory ? s.inventory->n_groups : 0);
-}
-
-static int limit_call(Bus *b, sd_bus_message *m, sd_bus_error *error)
-{
-        const char *sender = sd_bus_message_get_sender(m);
-        size_t n = count_objects(b);
-        uint64_t now;
         int r;
 
-        r = sd_event_now(manager_event(b->manager), CLOCK_MONOTONIC, &now);
-        if (r < 0)
-                return r;
-        if (sender && !limiter_take(&b->limiter, sender, 1 + (unsigned)(n / LIMITER_OBJECTS), now))
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                        "Too many such calls in a second, wait and follow the "
-                                        "signals instead");
-        if (n > BUS_OBJECTS_MAX && !streq(sd_bus_message_get_member(m), "ListDevices"))
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                        "Too many objects for one answer, use ListDevices with a "
-                                        "filter");
-        return 0;
+        r = sd_event_add_time(manager_event(b->manager), ret, CLOCK_MONOTONIC, 0, 1, f, b);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+        return r < 0 ? r : sd_event_source_set_priority(*ret, priority);
+}
+
+int bus_arm(sd_event_source *timer, uint64_t usec)
+{
+        int r;
+
+        r = sd_event_source_set_time_relative(timer, usec);
+        return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
 /* Registration --------------------------------------------------------------------------------- */
@@ -156,9 +103,18 @@ static void bus_free(void *userdata)
         Bus *b = userdata;
 
         sd_event_source_disable_unref(b->exit);
+        bus_drop_waiting(b);
+        sd_event_source_disable_unref(b->turn);
         polkit_free(b->polkit);
         description_done(&b->found);
         free(b);
+}
+
+/* Messages that wait hold the bus: its end, and the loop's, lets them go. */
+static void drop_calls(Bus *b)
+{
+        polkit_drop_all(b->polkit);
+        bus_drop_waiting(b);
 }
 
 /* Sees every message before it is dispatched. */
@@ -166,19 +122,15 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Bus *b = userdata;
 
-        if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") > 0)
-                polkit_drop_all(b->polkit);
-        else if (sd_bus_message_is_method_call(m, NULL, NULL) > 0 && is_expensive(m))
-                return limit_call(b, m, error);
+        if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") <= 0)
+                return bus_limit(b, m, error);
+        drop_calls(b);
         return 0;
 }
 
-/* Messages that wait for polkit hold the bus; the loop's end lets them go. */
 static int on_loop_end(sd_event_source *s, void *userdata)
 {
-        Bus *b = userdata;
-
-        polkit_drop_all(b->polkit);
+        drop_calls(userdata);
         return 0;
 }
 
@@ -192,7 +144,10 @@ static int new_context(sd_bus *bus, Manager *m, Bus **ret)
         if (!b)
                 return -ENOMEM;
         b->manager = m;
-        r = polkit_new(bus, POLKIT_DEADLINE_USEC, bus_dispatch_method, b, &b->polkit);
+        b->bus = bus;
+        r = bus_limit_new(b);
+        if (r >= 0)
+                r = polkit_new(bus, POLKIT_DEADLINE_USEC, bus_dispatch_method, b, &b->polkit);
         if (r >= 0)
                 r = sd_event_add_exit(manager_event(m), &b->exit, on_loop_end, b);
         if (r >= 0)
@@ -230,7 +185,7 @@ static int add_subtree(sd_bus *bus, const Subtree *t, Bus *b)
         return sd_bus_add_node_enumerator(bus, NULL, t->prefix, t->enumerate, b);
 }
 
-int bus_register(sd_bus *bus, Manager *m)
+int bus_register(sd_bus *bus, Manager *m, Bus **ret)
 {
         static const Subtree subtrees[] = {
                 { VFIOD_DEVICE_PREFIX, VFIOD_DEVICE_INTERFACE, bus_device_vtable, bus_object_find,
@@ -248,6 +203,7 @@ int bus_register(sd_bus *bus, Manager *m)
         r = new_context(bus, m, &b);
         if (r < 0)
                 return r;
+        *ret = b;
         r = sd_bus_add_object_manager(bus, NULL, VFIOD_PATH);
         if (r < 0)
                 return r;

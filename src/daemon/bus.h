@@ -5,8 +5,11 @@
 
 #include "daemon/job.h"
 
-/* Registers all vtables, the object manager and the limiter on `bus`; slots float with the bus. */
-_must_check_ int bus_register(sd_bus *bus, Manager *m);
+/*
+ * Registers all vtables, the object manager and the limiter on `bus`; slots float with the bus.
+ * `ret` is weak and lives as long as `bus`.
+ */
+_must_check_ int bus_register(sd_bus *bus, Manager *m, Bus **ret);
 
 /*
  * After a reconcile: emits InterfacesAdded and InterfacesRemoved, and PropertiesChanged for what

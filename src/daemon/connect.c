@@ -34,6 +34,7 @@ void manager_disconnect_bus(Manager *m)
                 return;
         for (Job *j = m->jobs; j; j = j->next)
                 j->message = sd_bus_message_unref(j->message);
+        m->bus_side = NULL;
         /* Without flushing: a bus that does not answer must not keep the daemon from ending. */
         m->bus = sd_bus_close_unref(m->bus);
         m->named = false;
@@ -84,7 +85,7 @@ static int open_bus(Manager *m)
         if (r >= 0)
                 r = sd_bus_attach_event(m->bus, m->event, MANAGER_PRIORITY);
         if (r >= 0)
-                r = bus_register(m->bus, m);
+                r = bus_register(m->bus, m, &m->bus_side);
         if (r >= 0)
                 r = sd_bus_match_signal_async(m->bus, NULL, "org.freedesktop.DBus.Local", NULL,
                                               "org.freedesktop.DBus.Local", "Disconnected",
@@ -104,6 +105,6 @@ int manager_connect_bus(Manager *m)
                 return 0;
         if (m->reconnect_usec == 0)
                 log_warning_errno(r, "Failed to connect to the system bus, trying again: %m");
-        m->bus = sd_bus_close_unref(m->bus);
+        manager_disconnect_bus(m);
         return schedule_reconnect(m);
 }

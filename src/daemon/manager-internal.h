@@ -31,7 +31,8 @@ enum { MANAGER_PRIORITY = SD_EVENT_PRIORITY_NORMAL + 20 };
 struct Manager {
         sd_event *event;
         sd_bus *bus;
-        bool named; /* the bus name is ours */
+        Bus *bus_side; /* weak: lives as long as the bus */
+        bool named;    /* the bus name is ours */
         sd_event_source *reconnect;
         uint64_t reconnect_usec;
         Sysroot root;

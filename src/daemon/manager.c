@@ -33,9 +33,9 @@ const Config *manager_config(const Manager *m)
         return m->config;
 }
 
-sd_bus *manager_bus(const Manager *m)
+Bus *manager_bus(const Manager *m)
 {
-        return m->bus;
+        return m->bus_side;
 }
 
 sd_event *manager_event(const Manager *m)

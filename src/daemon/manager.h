@@ -10,6 +10,7 @@
 
 typedef struct Manager Manager;
 typedef struct Job Job;
+typedef struct Bus Bus;
 
 typedef enum ManagerState {
         MANAGER_STARTING,
@@ -47,7 +48,7 @@ typedef struct Operation {
 Snapshot manager_snapshot(const Manager *m);
 ManagerState manager_state(const Manager *m);
 const Config *manager_config(const Manager *m);
-sd_bus *manager_bus(const Manager *m);
+Bus *manager_bus(const Manager *m); /* NULL if there is none */
 sd_event *manager_event(const Manager *m);
 
 /* Devices by state. */

@@ -174,6 +174,8 @@ static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return sd_bus_error_set(error, "org.freedesktop.PolicyKit1.Error.Failed", "broken");
         case MOCK_SILENT:
                 return 1;
+        case MOCK_HOOK:
+                return f->hook(f, m, q);
         case MOCK_ONE_DEVICE:
                 return answer(m, streq_ptr(question_detail(q, "address"), f->allowed_address),
                               false);
@@ -280,7 +282,7 @@ void fixture_set_up(Fixture *f, gconstpointer data)
         f->manager.event = f->event;
         fill_host(&f->manager);
         f->manager.bus = fixture_connect(f, geteuid());
-        g_assert_cmpint(bus_register(f->manager.bus, &f->manager), >=, 0);
+        g_assert_cmpint(bus_register(f->manager.bus, &f->manager, &f->manager.bus_side), >=, 0);
         g_assert_cmpint(sd_bus_request_name(f->manager.bus, VFIOD_BUS_NAME, 0), >=, 0);
         start_polkit(f);
         f->root = root ? fixture_connect(f, 0) : NULL;
@@ -485,9 +487,9 @@ const Config *manager_config(const Manager *m)
         return m->config;
 }
 
-sd_bus *manager_bus(const Manager *m)
+Bus *manager_bus(const Manager *m)
 {
-        return m->bus;
+        return m->bus_side;
 }
 
 sd_event *manager_event(const Manager *m)

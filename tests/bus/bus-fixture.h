@@ -25,6 +25,7 @@ typedef enum MockMode {
         MOCK_SILENT,        /* never answers */
         MOCK_ONE_DEVICE,    /* yes for `allowed_address`, no for all else */
         MOCK_CHANGE_HOST,   /* yes, and the device's driver changes meanwhile */
+        MOCK_HOOK,          /* does as `hook` does, a handler of messages */
         MOCK_REMOVE_DEVICE, /* yes, and 0000:05:00.0 goes away meanwhile */
 } MockMode;
 
@@ -39,6 +40,7 @@ typedef struct Question {
 struct Manager {
         sd_event *event;
         sd_bus *bus;
+        Bus *bus_side;
         Host host;
         Config *config;
         OriginTable origins;
@@ -64,6 +66,8 @@ struct Manager {
 };
 
 typedef struct Fixture {
+        int (*hook)(struct Fixture *f, sd_bus_message *m, const Question *q);
+        void *hook_data;
         GPid daemon;
         char *directory, *address;
         sd_event *event;

@@ -1015,7 +1015,7 @@ static void test_a_flood_is_limited(Fixture *f, gconstpointer data)
                                      "org.freedesktop.DBus.Error.LimitsExceeded") > 0;
                 answer_done(&answers[i]);
         }
-        g_assert_cmpuint(n_limited, >=, N - 2 * LIMITER_BURST);
+        g_assert_cmpuint(n_limited, >=, N - 2 * LIMITER_CREDIT / 250);
         /* Cheap calls of the same client, and any of another, are not touched. */
         g_assert_cmpstr(fixture_try(f, f->nobody, "GetDevice", "s", "04:00.0"), ==, "");
         if (f->other)
@@ -1027,29 +1027,29 @@ static void test_limiter_earns_credit_by_time(void)
         g_autofree Limiter *l = g_new0(Limiter, 1);
         uint64_t now = USEC_PER_SEC;
 
-        for (int i = 0; i < LIMITER_BURST; i++)
-                g_assert_true(limiter_take(l, ":1.1", 1, now));
-        g_assert_false(limiter_take(l, ":1.1", 1, now));
+        for (int i = 0; i < 4; i++)
+                g_assert_true(limiter_take(l, ":1.1", LIMITER_CREDIT / 4, now));
+        g_assert_false(limiter_take(l, ":1.1", LIMITER_CREDIT / 4, now));
         g_assert_true(limiter_take(l, ":1.2", 1, now));
-        now += USEC_PER_SEC / LIMITER_PER_SECOND;
-        g_assert_true(limiter_take(l, ":1.1", 1, now));
-        g_assert_false(limiter_take(l, ":1.1", 1, now));
+        now += USEC_PER_SEC / 4;
+        g_assert_true(limiter_take(l, ":1.1", LIMITER_CREDIT / 4, now));
+        g_assert_false(limiter_take(l, ":1.1", LIMITER_CREDIT / 4, now));
         /* However long it was away, no more than a burst. */
         now += 3600 * USEC_PER_SEC;
-        for (int i = 0; i < LIMITER_BURST; i++)
-                g_assert_true(limiter_take(l, ":1.1", 1, now));
-        g_assert_false(limiter_take(l, ":1.1", 1, now));
+        for (int i = 0; i < 4; i++)
+                g_assert_true(limiter_take(l, ":1.1", LIMITER_CREDIT / 4, now));
+        g_assert_false(limiter_take(l, ":1.1", LIMITER_CREDIT / 4, now));
 }
 
 static void test_limiter_weighs_calls(void)
 {
         g_autofree Limiter *l = g_new0(Limiter, 1);
 
-        g_assert_true(limiter_take(l, ":1.1", LIMITER_BURST / 2, 1));
-        g_assert_true(limiter_take(l, ":1.1", LIMITER_BURST / 2, 1));
-        g_assert_false(limiter_take(l, ":1.1", LIMITER_BURST / 2, 1));
+        g_assert_true(limiter_take(l, ":1.1", LIMITER_CREDIT / 2, 1));
+        g_assert_true(limiter_take(l, ":1.1", LIMITER_CREDIT / 2, 1));
+        g_assert_false(limiter_take(l, ":1.1", LIMITER_CREDIT / 2, 1));
         /* However large the host is, one answer is always to be had. */
-        g_assert_true(limiter_take(l, ":1.2", 100 * LIMITER_BURST, 1));
+        g_assert_true(limiter_take(l, ":1.2", 100 * LIMITER_CREDIT, 1));
 }
 
 static void test_limiter_forgets_the_oldest(void)
@@ -1057,7 +1057,7 @@ static void test_limiter_forgets_the_oldest(void)
         g_autofree Limiter *l = g_new0(Limiter, 1);
         char name[32];
 
-        for (int i = 0; i < 10 * LIMITER_SENDERS_MAX; i++) {
+        for (int i = 0; i < 10 * LIMITER_ENTRIES_MAX; i++) {
                 snprintf(name, sizeof(name), ":1.%d", i);
                 g_assert_true(limiter_take(l, name, 1, (uint64_t)i));
         }

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Clients that mean harm: that come again and again, leave at the wrong moment, or do not read. */
+
+#include "bus-fixture.h"
+
+#define LIMITED "org.freedesktop.DBus.Error.LimitsExceeded"
+
+static sd_bus_message *new_expensive(sd_bus *client)
+{
+        return fixture_new_call(client, VFIOD_PATH, "org.freedesktop.DBus.ObjectManager",
+                                "GetManagedObjects");
+}
+
+static sd_bus_message *new_bind(sd_bus *client)
+{
+        sd_bus_message *m = fixture_new_call(client, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Bind");
+
+        g_assert_cmpint(
+                sd_bus_message_append(m, "assta{sv}", 1, "05:00.0", "vfio", VFIOD_FLAG_NO_WAIT, 0),
+                >=, 0);
+        return m;
+}
+
+/* As one client after the other: how many of `n` calls are answered with a list. */
+static unsigned count_answered(Fixture *f, uid_t uid, unsigned n)
+{
+        unsigned n_answered = 0;
+
+        for (unsigned i = 0; i < n; i++) {
+                _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+                sd_bus *client = fixture_connect(f, uid);
+                sd_bus_message *reply = fixture_call(f, new_expensive(client), &error);
+
+                if (!reply)
+                        g_assert_cmpstr(error.name, ==, LIMITED);
+                n_answered += !!reply;
+                sd_bus_message_unref(reply);
+                sd_bus_close_unref(client);
+        }
+        return n_answered;
+}
+
+static void test_connecting_again_brings_no_credit(Fixture *f, gconstpointer data)
+{
+        enum { N = 400 };
+        unsigned n;
+
+        if (!f->root) {
+                g_test_skip("needs root");
+                return;
+        }
+        n = count_answered(f, NOBODY, N);
+        g_assert_cmpuint(n, >=, 2 * LIMITER_CREDIT / 300);
+        g_assert_cmpuint(n, <, N);
+        /* Nobody else has to pay for that. */
+        g_assert_cmpuint(count_answered(f, ANOTHER, 10), ==, 10);
+        g_assert_cmpuint(count_answered(f, 0, N), ==, N);
+}
+
+static void test_cheap_calls_go_first(Fixture *f, gconstpointer data)
+{
+        sd_bus_message *m = new_expensive(f->nobody);
+        Answer expensive, cheap;
+
+        fixture_send(f->nobody, m, &expensive);
+        sd_bus_message_unref(m);
+        m = fixture_new_call(f->nobody, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "GetGroup");
+        g_assert_cmpint(sd_bus_message_append(m, "u", 7), >=, 0);
+        fixture_send(f->nobody, m, &cheap);
+        sd_bus_message_unref(m);
+        fixture_wait(f, &cheap);
+        g_assert_false(expensive.arrived);
+        fixture_wait(f, &expensive);
+        g_assert_false(sd_bus_message_is_method_error(expensive.message, NULL));
+        answer_done(&expensive);
+        answer_done(&cheap);
+}
+
+/* The bus goes while calls wait: nothing may hold it (the sanitizer's build looks for leaks). */
+static void test_calls_wait_when_the_loop_ends(Fixture *f, gconstpointer data)
+{
+        sd_bus_message *m = new_expensive(f->nobody);
+
+        g_assert_cmpint(sd_bus_message_set_expect_reply(m, false), >=, 0);
+        g_assert_cmpint(sd_bus_send(f->nobody, m, NULL), >=, 0);
+        sd_bus_message_unref(m);
+        while (f->manager.bus_side->n_waiting == 0)
+                g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >, 0);
+}
+
+/* Waiting for polkit --------------------------------------------------------------------------- */
+
+static unsigned count_limited(Fixture *f, sd_bus **clients, unsigned n_clients, unsigned n_each)
+{
+        g_autofree Answer *answers = g_new0(Answer, n_clients * n_each);
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < n_clients * n_each; i++) {
+                sd_bus_message *m = new_bind(clients[i % n_clients]);
+
+                fixture_send(clients[i % n_clients], m, &answers[i]);
+                sd_bus_message_unref(m);
+        }
+        fixture_settle(f);
+        for (unsigned i = 0; i < n_clients * n_each; i++) {
+                if (answers[i].arrived) {
+                        g_assert_true(sd_bus_message_is_method_error(answers[i].message, LIMITED));
+                        n++;
+                }
+                answer_done(&answers[i]);
+        }
+        return n;
+}
+
+static void test_waiting_calls_of_a_user_are_limited(Fixture *f, gconstpointer data)
+{
+        enum { N = 8 };
+        sd_bus *clients[N];
+
+        f->mode = MOCK_SILENT;
+        for (int i = 0; i < N; i++)
+                clients[i] = fixture_connect(f, geteuid() == 0 ? NOBODY : geteuid());
+        g_assert_cmpuint(count_limited(f, clients, N, POLKIT_PENDING_PER_SENDER_MAX), ==,
+                         N * POLKIT_PENDING_PER_SENDER_MAX - POLKIT_PENDING_PER_USER_MAX);
+        g_assert_cmpuint(f->questions->len, ==, POLKIT_PENDING_PER_USER_MAX);
+        if (f->other)
+                g_assert_cmpuint(count_limited(f, &f->other, 1, POLKIT_PENDING_PER_SENDER_MAX), ==,
+                                 0);
+        for (int i = 0; i < N; i++)
+                sd_bus_close_unref(clients[i]);
+        fixture_settle(f);
+        /* Who has left waits no more. */
+        g_assert_cmpuint(f->n_cancelled_questions, ==, POLKIT_PENDING_PER_USER_MAX);
+        f->mode = MOCK_ALLOW;
+        g_assert_cmpstr(fixture_try(f, f->nobody, "Reload", "t", (uint64_t)0), ==, "");
+}
+
+/*
+ * Clients that are killed at a random moment, and a polkit that says yes at another. The bus tells
+ * polkit, too, who has left; of two that come at the same time it decides which was first. So a
+ * call is done if and only if its client was there when polkit answered.
+ */
+enum { KILLS = 10000, VICTIMS_AT_ONCE = 24, ANSWER_MSEC = 50, LIFE_MSEC = 25 };
+
+typedef struct Storm Storm;
+
+typedef struct Victim {
+        Storm *storm;
+        sd_bus *bus;
+        char *name;
+        Answer answer;
+        sd_event_source *killer, *answerer;
+        sd_bus_message *question;
+        bool gone; /* says the bus */
+        bool over;
+} Victim;
+
+struct Storm {
+        Fixture *fixture;
+        GPtrArray *victims;
+        GHashTable *by_name;
+        guint first; /* that is not over */
+        unsigned n_alive, n_present, n_late;
+};
+
+static sd_event_source *add_timer(Fixture *f, sd_event_time_handler_t handler, int msec, Victim *v)
+{
+        uint64_t usec = (uint64_t)g_test_rand_int_range(0, msec * 1000);
+        sd_event_source *s;
+
+        g_assert_cmpint(
+                sd_event_add_time_relative(f->event, &s, CLOCK_MONOTONIC, usec, 1, handler, v), >=,
+                0);
+        return s;
+}
+
+static void end_victim(Victim *v)
+{
+        if (v->over)
+                return;
+        v->over = true;
+        v->storm->n_alive--;
+        v->killer = sd_event_source_disable_unref(v->killer);
+        answer_done(&v->answer);
+        v->bus = sd_bus_close_unref(v->bus);
+}
+
+static int on_kill(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        end_victim(userdata);
+        return 0;
+}
+
+static void say_yes(Victim *v)
+{
+        g_assert_cmpint(sd_bus_reply_method_return(v->question, "(bba{ss})", 1, 0, 0), >=, 0);
+        v->question = sd_bus_message_unref(v->question);
+        v->answerer = sd_event_source_disable_unref(v->answerer);
+        if (v->over) {
+                v->storm->n_late++;
+                return;
+        }
+        /* It stays for its answer. */
+        v->storm->n_present++;
+        v->killer = sd_event_source_disable_unref(v->killer);
+}
+
+static int on_time_to_answer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Victim *v = userdata;
+
+        /* One that was killed is answered for as soon as the bus has told so. */
+        if (!v->over || v->gone)
+                say_yes(v);
+        return 0;
+}
+
+static int on_late_check(Fixture *f, sd_bus_message *m, const Question *q)
+{
+        Storm *storm = f->hook_data;
+        Victim *v = g_hash_table_lookup(storm->by_name, q->subject_name);
+
+        g_assert_nonnull(v);
+        g_assert_null(v->question);
+        v->question = sd_bus_message_ref(m);
+        v->answerer = add_timer(f, on_time_to_answer, ANSWER_MSEC, v);
+        if (!v->over && !v->killer)
+                v->killer = add_timer(f, on_kill, LIFE_MSEC, v);
+        return 1;
+}
+
+static int on_name_gone(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        Storm *storm = userdata;
+        const char *name;
+        Victim *v;
+        int enabled;
+
+        g_assert_cmpint(sd_bus_message_read(m, "s", &name), >, 0);
+        v = g_hash_table_lookup(storm->by_name, name);
+        if (!v)
+                return 0;
+        v->gone = true;
+        if (v->question && sd_event_source_get_enabled(v->answerer, &enabled) == 0)
+                say_yes(v);
+        return 0;
+}
+
+/* Some are killed before polkit hears of them. */
+static void start_victim(Storm *storm)
+{
+        Victim *v = g_new0(Victim, 1);
+        guint n = storm->victims->len;
+        sd_bus_message *m;
+        const char *name;
+
+        v->storm = storm;
+        v->bus = fixture_connect(storm->fixture,
+                                 storm->fixture->root ? n % 2 ? NOBODY : ANOTHER : geteuid());
+        g_assert_cmpint(sd_bus_get_unique_name(v->bus, &name), >=, 0);
+        v->name = g_strdup(name);
+        g_hash_table_insert(storm->by_name, v->name, v);
+        g_ptr_array_add(storm->victims, v);
+        m = new_bind(v->bus);
+        fixture_send(v->bus, m, &v->answer);
+        sd_bus_message_unref(m);
+        if (n % 10 == 0)
+                v->killer = add_timer(storm->fixture, on_kill, 1, v);
+        storm->n_alive++;
+}
+
+static void free_victim(void *p)
+{
+        Victim *v = p;
+
+        sd_event_source_disable_unref(v->answerer);
+        sd_bus_message_unref(v->question);
+        g_free(v->name);
+        g_free(v);
+}
+
+static void end_answered(Storm *storm)
+{
+        for (guint i = storm->first; i < storm->victims->len; i++) {
+                Victim *v = g_ptr_array_index(storm->victims, i);
+
+                storm->first += i == storm->first && v->over;
+                if (v->over || !v->answer.arrived)
+                        continue;
+                g_assert_false(sd_bus_message_is_method_error(v->answer.message, NULL));
+                end_victim(v);
+        }
+}
+
+static void test_killed_while_authorisation_is_pending(Fixture *f, gconstpointer data)
+{
+        unsigned n_at_once = f->root ? 2 * VICTIMS_AT_ONCE : VICTIMS_AT_ONCE;
+        Storm storm = { .fixture = f };
+
+        storm.victims = g_ptr_array_new_with_free_func(free_victim);
+        storm.by_name = g_hash_table_new(g_str_hash, g_str_equal);
+        f->mode = MOCK_HOOK;
+        f->hook = on_late_check;
+        f->hook_data = &storm;
+        g_assert_cmpint(sd_bus_match_signal(f->polkit, NULL, "org.freedesktop.DBus",
+                                            "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                            "NameOwnerChanged", on_name_gone, &storm),
+                        >=, 0);
+        while (storm.n_late < KILLS || storm.n_alive > 0) {
+                while (storm.n_late < KILLS && storm.n_alive < n_at_once)
+                        start_victim(&storm);
+                g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >, 0);
+                end_answered(&storm);
+        }
+        fixture_settle(f);
+        g_test_message("%u answered in time, %u too late, of %u", storm.n_present, storm.n_late,
+                       storm.victims->len);
+        g_assert_cmpuint(storm.n_present, >, 0);
+        g_assert_cmpuint(f->manager.n_submitted, ==, storm.n_present);
+        g_hash_table_unref(storm.by_name);
+        g_ptr_array_unref(storm.victims);
+}
+
+#define TEST(path, function) \
+        g_test_add("/hostile/" path, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
+
+int main(int argc, char *argv[])
+{
+        g_test_init(&argc, &argv, NULL);
+        TEST("connecting-again-brings-no-credit", test_connecting_again_brings_no_credit);
+        TEST("cheap-calls-go-first", test_cheap_calls_go_first);
+        TEST("calls-wait-when-the-loop-ends", test_calls_wait_when_the_loop_ends);
+        TEST("waiting-calls-of-a-user-are-limited", test_waiting_calls_of_a_user_are_limited);
+        TEST("killed-while-authorisation-is-pending", test_killed_while_authorisation_is_pending);
+        return g_test_run();
+}
