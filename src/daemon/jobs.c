@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Operations of clients: recorded as requests, carried out by the next look, watched to their end.
- */
+/* Operations of clients: recorded as requests, carried out by a look, watched to their end. */
 
 #include "basic/log.h"
 #include "basic/names.h"
@@ -9,6 +8,7 @@
 #include "daemon/manager-internal.h"
 
 #define LINGER_USEC (10 * USEC_PER_SEC)
+enum { JOBS_MAX = 1024 }; /* those that linger included */
 
 static const char *const job_state_names[_JOB_STATE_MAX] = {
         [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
@@ -44,10 +44,8 @@ bool job_is_over(const Job *j)
         return j->state >= JOB_DONE;
 }
 
-static Job *job_free(Job *j)
+static void job_free(Job *j)
 {
-        if (!j)
-                return NULL;
         for (Job **p = &j->manager->jobs; *p; p = &(*p)->next)
                 if (*p == j) {
                         *p = j->next;
@@ -59,7 +57,6 @@ static Job *job_free(Job *j)
         request_table_done(&j->before);
         free(j->detail);
         free(j);
-        return NULL;
 }
 
 void jobs_free_all(Manager *m)
@@ -243,10 +240,27 @@ static int check_pf(const Manager *m, const PciAddress *address, sd_bus_error *e
                                  PCI_ADDRESS_STR(address), row->id, row->sentence, row->remedy);
 }
 
+/* The oldest of those that are over makes room. */
+static int check_jobs(const Manager *m, uint32_t uid, sd_bus_error *error)
+{
+        unsigned n = 0, n_user = 0;
+        Job *over = NULL;
+
+        for (Job *j = m->jobs; j; j = j->next) {
+                n++;
+                n_user += j->uid == uid && !job_is_over(j);
+                over = job_is_over(j) ? j : over;
+        }
+        if ((uid != 0 && n_user >= m->config->daemon.max_jobs_per_user) || (n >= JOBS_MAX && !over))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                         "There are %u jobs, %u of user %u (wait for one to end, "
+                                         "or see MaxJobsPerUser=)",
+                                         n, n_user, uid);
+        return n >= JOBS_MAX ? on_linger(over->linger, 0, over) : 0;
+}
+
 static int check_submission(const Manager *m, const Operation *op, sd_bus_error *error)
 {
-        unsigned n = 0;
-
         if (!m->inventory)
                 return sd_bus_error_set(error, VFIOD_ERROR("DeviceBusy"),
                                         "vfiod has not looked at the devices yet: try again");
@@ -259,13 +273,7 @@ static int check_submission(const Manager *m, const Operation *op, sd_bus_error 
                                          op->driver);
         if (op->kind == OPERATION_SRIOV && check_pf(m, &op->addresses[0], error) < 0)
                 return -EACCES;
-        for (const Job *j = m->jobs; j; j = j->next)
-                n += j->uid == op->uid && !job_is_over(j);
-        if (op->uid != 0 && n >= m->config->daemon.max_jobs_per_user)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                         "User %u has %u jobs already (MaxJobsPerUser=)", op->uid,
-                                         n);
-        return 0;
+        return check_jobs(m, op->uid, error);
 }
 
 /* At its place, once. */
