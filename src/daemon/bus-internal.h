@@ -16,6 +16,7 @@
 enum {
         BUS_DEVICES_MAX = 4096, /* words in one call */
         BUS_WORD_MAX = 255,     /* bytes of one */
+        BUS_QUEUED_MAX = 1024,  /* messages for the bus to take, while signals are sent */
         BUS_ANSWER_MAX = 15000, /* devices in one answer: of 2 KiB; the system bus cuts at 32 MiB */
 };
 
@@ -97,6 +98,9 @@ _must_check_ int description_keep_field(const Field *f, void *userdata);
 /* An expensive call that is not answered yet (bus-limit.c). */
 typedef struct Waiting Waiting;
 
+/* An object whose change clients have not been told yet (bus-signals.c). */
+typedef struct Dirty Dirty;
+
 struct Bus {
         Manager *manager;
         sd_bus *bus; /* weak: it owns this */
@@ -107,6 +111,10 @@ struct Bus {
         sd_bus_message *admitted; /* to be let through when it comes again */
         uint64_t admitted_usec;
         sd_event_source *turn;
+        Dirty *dirty; /* sorted, each object once */
+        size_t n_dirty;
+        bool manager_dirty;
+        sd_event_source *signals;
         /* The object that sd-bus looked up last: it does so each time before it calls getters. */
         Description found;
         sd_event_source *exit;
@@ -119,6 +127,9 @@ struct Bus {
 _must_check_ int bus_limit(Bus *b, sd_bus_message *m, sd_bus_error *error);
 _must_check_ int bus_limit_new(Bus *b);
 void bus_drop_waiting(Bus *b);
+
+_must_check_ int bus_signals_new(Bus *b);
+void bus_signals_done(Bus *b);
 
 /* Whether more than `n` messages wait for the bus to take them. */
 bool bus_has_queued(sd_bus *bus, uint64_t n);
@@ -190,6 +201,30 @@ int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *use
                  void **ret_found, sd_bus_error *error);
 int bus_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                       sd_bus_error *error);
+
+/* One of ours on an object. `describe` answers -ENOENT for an object that does not have it. */
+typedef struct ObjectInterface {
+        const char *name;
+        const sd_bus_vtable *vtable;
+        int (*describe)(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata);
+} ObjectInterface;
+
+enum { INTERFACES_MAX = 3 };
+
+typedef struct ObjectKind {
+        const char *prefix;
+        ObjectInterface interfaces[INTERFACES_MAX + 1]; /* the first is always there */
+        size_t (*count)(const Snapshot *s);
+        uint64_t (*key)(const Snapshot *s, size_t i);
+        int (*make_path)(uint64_t key, char **ret);
+        int (*read_path)(const char *path, uint64_t *ret);
+        /* Whether nothing at all has changed, without a description; false if in doubt. */
+        bool (*is_same)(const Snapshot *before, size_t b, const Snapshot *after, size_t a);
+} ObjectKind;
+
+enum { KIND_DEVICE, KIND_GROUP, _KIND_MAX };
+
+extern const ObjectKind bus_object_kinds[_KIND_MAX];
 
 /* InterfacesRemoved of an object with these interfaces of ours, up to NULL. */
 void bus_emit_removed(sd_bus *bus, const char *path, const char *const *interfaces);

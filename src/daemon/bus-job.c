@@ -124,7 +124,10 @@ static sd_bus *job_bus(const Job *j, char **ret_path)
 {
         sd_bus *bus = bus_get_ready(j->manager);
 
-        return bus && bus_number_path(VFIOD_JOB_PREFIX, j->id, ret_path) >= 0 ? bus : NULL;
+        return bus && !bus_has_queued(bus, BUS_QUEUED_MAX) &&
+                               bus_number_path(VFIOD_JOB_PREFIX, j->id, ret_path) >= 0
+                       ? bus
+                       : NULL;
 }
 
 /* Signals are a convenience: what a lost one would have said is in the properties. */

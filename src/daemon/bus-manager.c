@@ -267,12 +267,3 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 /* clang-format on */
-
-void bus_emit_manager_changed(Manager *m)
-{
-        sd_bus *bus = bus_get_ready(m);
-
-        if (bus)
-                (void)sd_bus_emit_properties_changed(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE,
-                                                     "State", "Iommu", "Counts", NULL);
-}

@@ -3,33 +3,13 @@
 /*
  * org.vfiod1.Device, one object per device and per place that a file names, which is also
  * org.vfiod1.PhysicalFunction or VirtualFunction if it is one; and org.vfiod1.Group, one per IOMMU
- * group: how they are found, what they show, and what a look changed in them.
+ * group: how they are found, and what they show.
  *
  * Both kinds are lists in a snapshot, sorted by a key that also gives the object's path.
  */
 
 #include "basic/names.h"
 #include "daemon/bus-internal.h"
-
-/* One of ours on an object. `describe` answers -ENOENT for an object that does not have it. */
-typedef struct ObjectInterface {
-        const char *name;
-        const sd_bus_vtable *vtable;
-        int (*describe)(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata);
-} ObjectInterface;
-
-enum { INTERFACES_MAX = 3 };
-
-typedef struct ObjectKind {
-        const char *prefix;
-        ObjectInterface interfaces[INTERFACES_MAX + 1]; /* the first is always there */
-        size_t (*count)(const Snapshot *s);
-        uint64_t (*key)(const Snapshot *s, size_t i);
-        int (*make_path)(uint64_t key, char **ret);
-        int (*read_path)(const char *path, uint64_t *ret);
-        /* Whether nothing at all has changed, without a description; false if in doubt. */
-        bool (*is_same)(const Snapshot *before, size_t b, const Snapshot *after, size_t a);
-} ObjectKind;
 
 /* Devices -------------------------------------------------------------------------------------- */
 
@@ -158,9 +138,7 @@ static bool group_is_same(const Snapshot *before, size_t b, const Snapshot *afte
         return true;
 }
 
-enum { KIND_DEVICE, KIND_GROUP, _KIND_MAX };
-
-static const ObjectKind kinds[_KIND_MAX] = {
+const ObjectKind bus_object_kinds[_KIND_MAX] = {
         [KIND_DEVICE] = { VFIOD_DEVICE_PREFIX,
                           { { VFIOD_DEVICE_INTERFACE, bus_device_vtable, device_describe },
                             { VFIOD_PF_INTERFACE, bus_pf_vtable, pf_describe },
@@ -197,11 +175,11 @@ int bus_object_find(sd_bus *bus, const char *path, const char *interface, void *
         Snapshot s = manager_snapshot(b->manager);
 
         description_done(&b->found);
-        for (size_t n = 0; n < ELEMENTSOF(kinds); n++) {
-                const ObjectInterface *i = find_interface(&kinds[n], interface);
+        for (size_t n = 0; n < ELEMENTSOF(bus_object_kinds); n++) {
+                const ObjectInterface *i = find_interface(&bus_object_kinds[n], interface);
                 uint64_t key;
 
-                if (!i || kinds[n].read_path(path, &key) < 0 ||
+                if (!i || bus_object_kinds[n].read_path(path, &key) < 0 ||
                     i->describe(&s, key, description_keep_field, &b->found) < 0)
                         continue;
                 *ret_found = b;
@@ -231,13 +209,13 @@ static int enumerate(const Bus *b, const ObjectKind *k, char ***ret_nodes)
 int bus_device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                          sd_bus_error *error)
 {
-        return enumerate(userdata, &kinds[KIND_DEVICE], ret_nodes);
+        return enumerate(userdata, &bus_object_kinds[KIND_DEVICE], ret_nodes);
 }
 
 int bus_group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                         sd_bus_error *error)
 {
-        return enumerate(userdata, &kinds[KIND_GROUP], ret_nodes);
+        return enumerate(userdata, &bus_object_kinds[KIND_GROUP], ret_nodes);
 }
 
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -253,7 +231,7 @@ static int property_get(sd_bus *bus, const char *path, const char *interface, co
 
 /*
  * What a card is stays constant for as long as its object lives. Another card at the same address,
- * put in between two looks, is another object: the first one is let go, see emit_differences().
+ * put in between two looks, is another object: the first one is let go, see bus-signals.c.
  */
 /* clang-format off */
 const sd_bus_vtable bus_device_vtable[] = {
@@ -329,140 +307,3 @@ const sd_bus_vtable bus_group_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 /* clang-format on */
-
-/* Changes -------------------------------------------------------------------------------------- */
-
-static const char *const standard_interfaces[] = {
-        "org.freedesktop.DBus.Peer",
-        "org.freedesktop.DBus.Introspectable",
-        "org.freedesktop.DBus.Properties",
-};
-
-void bus_emit_removed(sd_bus *bus, const char *path, const char *const *interfaces)
-{
-        const char *all[ELEMENTSOF(standard_interfaces) + INTERFACES_MAX + 1] = { 0 };
-        size_t n = ELEMENTSOF(standard_interfaces);
-
-        memcpy(all, standard_interfaces, sizeof(standard_interfaces));
-        for (; *interfaces && n < ELEMENTSOF(all) - 1; interfaces++)
-                all[n++] = *interfaces;
-        (void)sd_bus_emit_interfaces_removed_strv(bus, path, (char **)all);
-}
-
-static int ignore_field(const Field *f, void *userdata)
-{
-        return 0;
-}
-
-static void emit_removed(sd_bus *bus, const ObjectKind *k, const char *path, uint64_t key,
-                         const Snapshot *before)
-{
-        const char *had[INTERFACES_MAX + 1] = { 0 };
-        size_t n = 0;
-
-        for (const ObjectInterface *i = k->interfaces; i->name; i++)
-                if (i->describe(before, key, ignore_field, NULL) >= 0)
-                        had[n++] = i->name;
-        bus_emit_removed(bus, path, had);
-}
-
-static bool is_constant(const sd_bus_vtable *vtable, const char *name)
-{
-        for (const sd_bus_vtable *v = vtable; v->type != _SD_BUS_VTABLE_END; v++)
-                if (v->type == _SD_BUS_VTABLE_PROPERTY && streq(v->x.property.member, name))
-                        return v->flags & SD_BUS_VTABLE_PROPERTY_CONST;
-        return false;
-}
-
-/*
- * Getters read the manager's snapshot, which is the one after the change by now. All properties
- * that may change are sent: what was taken from a device is not part of a snapshot, so that it
- * cannot be compared, and changes only together with something that is. -ESTALE: it is another
- * object now.
- */
-static int emit_differences(sd_bus *bus, const ObjectInterface *i, const char *path,
-                            const Description *before, const Description *after)
-{
-        bool changed = false;
-
-        for (size_t n = 0; n < after->n_fields && n < before->n_fields; n++)
-                if (!field_equal(&before->fields[n], &after->fields[n])) {
-                        if (is_constant(i->vtable, after->fields[n].name))
-                                return -ESTALE;
-                        changed = true;
-                }
-        return changed ? sd_bus_emit_properties_changed_strv(bus, path, i->name, NULL) : 0;
-}
-
-static int emit_interface(sd_bus *bus, const ObjectInterface *i, const char *path, uint64_t key,
-                          const Snapshot *before, const Snapshot *after)
-{
-        Description old = { .n_fields = 0 }, new = { .n_fields = 0 };
-        bool was = i->describe(before, key, description_keep_field, &old) >= 0;
-        bool is = i->describe(after, key, description_keep_field, &new) >= 0;
-        int r = 0;
-
-        if (was && is)
-                r = emit_differences(bus, i, path, &old, &new);
-        else if (is)
-                r = sd_bus_emit_interfaces_added(bus, path, i->name, NULL);
-        else if (was)
-                r = sd_bus_emit_interfaces_removed(bus, path, i->name, NULL);
-        description_done(&old);
-        description_done(&new);
-        return r;
-}
-
-static void emit_object(sd_bus *bus, const ObjectKind *k, const Snapshot *before,
-                        const Snapshot *after, uint64_t key)
-{
-        _cleanup_free_ char *path = NULL;
-        int r;
-
-        r = k->make_path(key, &path);
-        for (const ObjectInterface *i = k->interfaces; i->name && r >= 0; i++)
-                r = emit_interface(bus, i, path, key, before, after);
-        if (r == -ESTALE) {
-                emit_removed(bus, k, path, key, before);
-                (void)sd_bus_emit_object_added(bus, path);
-        }
-}
-
-static void emit_presence(sd_bus *bus, const ObjectKind *k, uint64_t key, const Snapshot *before,
-                          bool added)
-{
-        _cleanup_free_ char *path = NULL;
-
-        if (k->make_path(key, &path) < 0)
-                return;
-        if (added)
-                (void)sd_bus_emit_object_added(bus, path);
-        else
-                emit_removed(bus, k, path, key, before);
-}
-
-static void emit_kind(sd_bus *bus, const ObjectKind *k, const Snapshot *before,
-                      const Snapshot *after)
-{
-        size_t n_before = k->count(before), n_after = k->count(after), b = 0, a = 0;
-
-        while (b < n_before || a < n_after) {
-                uint64_t old = b < n_before ? k->key(before, b) : UINT64_MAX;
-                uint64_t new = a < n_after ? k->key(after, a) : UINT64_MAX;
-
-                if (old != new)
-                        emit_presence(bus, k, MIN(old, new), before, new < old);
-                else if (!k->is_same(before, b, after, a))
-                        emit_object(bus, k, before, after, new);
-                b += old <= new;
-                a += new <= old;
-        }
-}
-
-void bus_emit_changes(Manager *m, const Snapshot *before, const Snapshot *after)
-{
-        sd_bus *bus = bus_get_ready(m);
-
-        for (size_t i = 0; bus && i < ELEMENTSOF(kinds); i++)
-                emit_kind(bus, &kinds[i], before, after);
-}

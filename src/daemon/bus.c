@@ -105,6 +105,7 @@ static void bus_free(void *userdata)
         sd_event_source_disable_unref(b->exit);
         bus_drop_waiting(b);
         sd_event_source_disable_unref(b->turn);
+        bus_signals_done(b);
         polkit_free(b->polkit);
         description_done(&b->found);
         free(b);
@@ -146,6 +147,8 @@ static int new_context(sd_bus *bus, Manager *m, Bus **ret)
         b->manager = m;
         b->bus = bus;
         r = bus_limit_new(b);
+        if (r >= 0)
+                r = bus_signals_new(b);
         if (r >= 0)
                 r = polkit_new(bus, POLKIT_DEADLINE_USEC, bus_dispatch_method, b, &b->polkit);
         if (r >= 0)

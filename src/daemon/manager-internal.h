@@ -22,12 +22,6 @@ typedef struct Serial {
 /* What a PF says of its VFs: vf-reports.c. */
 typedef struct PfReport PfReport;
 
-/*
- * Looks, saves and the bus take turns, so that no flood of calls keeps devices waiting. What
- * workers have answered goes first.
- */
-enum { MANAGER_PRIORITY = SD_EVENT_PRIORITY_NORMAL + 20 };
-
 struct Manager {
         sd_event *event;
         sd_bus *bus;

@@ -12,6 +12,12 @@ typedef struct Manager Manager;
 typedef struct Job Job;
 typedef struct Bus Bus;
 
+/*
+ * Looks, saves and the bus take turns, so that no flood of calls keeps devices waiting. What
+ * workers have answered goes first.
+ */
+enum { MANAGER_PRIORITY = SD_EVENT_PRIORITY_NORMAL + 20 };
+
 typedef enum ManagerState {
         MANAGER_STARTING,
         MANAGER_READY,

@@ -48,7 +48,7 @@ static void wait_for_socket(const char *path)
 /* A failed assertion ends the test at once, and must not leave a bus behind. */
 static void die_with_parent(void *userdata)
 {
-        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 static void start_daemon(Fixture *f)

@@ -4,6 +4,8 @@
 
 #include "bus-fixture.h"
 
+#include <signal.h>
+
 #define LIMITED "org.freedesktop.DBus.Error.LimitsExceeded"
 
 static sd_bus_message *new_expensive(sd_bus *client)
@@ -87,6 +89,111 @@ static void test_calls_wait_when_the_loop_ends(Fixture *f, gconstpointer data)
         sd_bus_message_unref(m);
         while (f->manager.bus_side->n_waiting == 0)
                 g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >, 0);
+}
+
+/* A bus that takes nothing ----------------------------------------------------------------------
+ */
+
+typedef struct Seen {
+        unsigned n;
+        char driver[32]; /* of the first device, as told last */
+} Seen;
+
+static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const char *name, *value;
+        Seen *seen = userdata;
+
+        seen->n++;
+        g_assert_cmpint(sd_bus_message_skip(m, "s"), >, 0);
+        g_assert_cmpint(sd_bus_message_enter_container(m, 'a', "{sv}"), >, 0);
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                g_assert_cmpint(sd_bus_message_read(m, "s", &name), >, 0);
+                if (streq(name, "Driver")) {
+                        g_assert_cmpint(sd_bus_message_read(m, "v", "s", &value), >, 0);
+                        g_strlcpy(seen->driver, value, sizeof(seen->driver));
+                } else {
+                        g_assert_cmpint(sd_bus_message_skip(m, "v"), >, 0);
+                }
+                g_assert_cmpint(sd_bus_message_exit_container(m), >, 0);
+        }
+        return 0;
+}
+
+static void test_signals_wait_for_the_bus(Fixture *f, gconstpointer data)
+{
+        enum { N = 20000 }; /* of nearly 1 KiB: a socket takes 8 MiB before the queue grows */
+        char *driver = f->manager.host.devices[0].driver;
+        Seen seen = { .n = 0 };
+        uint64_t queued;
+
+        g_assert_cmpint(sd_bus_match_signal(f->nobody, NULL, VFIOD_BUS_NAME,
+                                            "/org/vfiod1/device/pci_3a0000_3a04_3a00_2e0",
+                                            "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                                            on_changed, &seen),
+                        >=, 0);
+        g_assert_cmpint(kill(f->daemon, SIGSTOP), ==, 0);
+        for (int i = 0; i <= N; i++) {
+                g_strlcpy(driver, i % 2 ? "e1000" : "e1000e", 32);
+                manager_refresh(&f->manager);
+        }
+        g_strlcpy(driver, "last", 32);
+        manager_refresh(&f->manager);
+        g_assert_cmpint(sd_bus_get_n_queued_write(f->manager.bus, &queued), >=, 0);
+        g_assert_cmpuint(queued, >, BUS_QUEUED_MAX / 2);
+        g_assert_cmpuint(queued, <=, BUS_QUEUED_MAX + 10);
+        g_assert_cmpint(kill(f->daemon, SIGCONT), ==, 0);
+        while (!streq(seen.driver, "last"))
+                g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >, 0);
+        fixture_settle(f);
+        g_assert_cmpuint(seen.n, <, N);
+        g_assert_cmpstr(seen.driver, ==, "last");
+}
+
+static int on_presence(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const char *path;
+
+        g_assert_cmpint(sd_bus_message_read(m, "o", &path), >, 0);
+        g_string_append_printf(userdata, "%c%s ",
+                               streq(sd_bus_message_get_member(m), "InterfacesAdded") ? '+' : '-',
+                               strrchr(path, '/') + 1);
+        return 0;
+}
+
+/* What came and went before anyone was told is told as it is at the end. */
+static void test_what_is_not_told_yet_adds_up(Fixture *f, gconstpointer data)
+{
+        HostDevice *d = &f->manager.host.devices[4];
+        g_autoptr(GString) seen = g_string_new(NULL);
+        HostDevice kept = *d;
+
+        for (int i = 0; i < 2; i++)
+                g_assert_cmpint(sd_bus_match_signal(f->nobody, NULL, VFIOD_BUS_NAME, NULL,
+                                                    "org.freedesktop.DBus.ObjectManager",
+                                                    i ? "InterfacesAdded" : "InterfacesRemoved",
+                                                    on_presence, seen),
+                                >=, 0);
+        g_assert_cmpint(kill(f->daemon, SIGSTOP), ==, 0);
+        for (int i = 0; i < 20000 && !bus_has_queued(f->manager.bus, BUS_QUEUED_MAX); i++) {
+                g_strlcpy(f->manager.host.devices[0].driver, i % 2 ? "e1000" : "e1000e", 32);
+                manager_refresh(&f->manager);
+        }
+        /* One goes and comes back; another comes and goes; a third goes. */
+        *d = f->manager.host.devices[--f->manager.host.n];
+        manager_refresh(&f->manager);
+        f->manager.host.devices[f->manager.host.n++] = kept;
+        host_add(&f->manager.host, "0000:0b:00.0", "8086:100e", 0x020000, 30, NULL);
+        manager_refresh(&f->manager);
+        f->manager.host.n--;
+        manager_refresh(&f->manager);
+        f->manager.host.devices[2] = f->manager.host.devices[--f->manager.host.n];
+        manager_refresh(&f->manager);
+        g_assert_cmpint(kill(f->daemon, SIGCONT), ==, 0);
+        fixture_settle(f);
+        g_assert_cmpstr(seen->str, ==,
+                        "-pci_3a0000_3a04_3a02_2e0 -pci_3a0000_3a05_3a00_2e0 "
+                        "+pci_3a0000_3a05_3a00_2e0 -8 +8 ");
 }
 
 /* Waiting for polkit --------------------------------------------------------------------------- */
@@ -331,6 +438,8 @@ int main(int argc, char *argv[])
         TEST("connecting-again-brings-no-credit", test_connecting_again_brings_no_credit);
         TEST("cheap-calls-go-first", test_cheap_calls_go_first);
         TEST("calls-wait-when-the-loop-ends", test_calls_wait_when_the_loop_ends);
+        TEST("signals-wait-for-the-bus", test_signals_wait_for_the_bus);
+        TEST("what-is-not-told-yet-adds-up", test_what_is_not_told_yet_adds_up);
         TEST("waiting-calls-of-a-user-are-limited", test_waiting_calls_of_a_user_are_limited);
         TEST("killed-while-authorisation-is-pending", test_killed_while_authorisation_is_pending);
         return g_test_run();

@@ -21,16 +21,17 @@ def text(value):
     return struct.pack("<I", len(data)) + data + b"\0"
 
 
-def call(serial, path, interface, member, arguments=(), destination=DESTINATION):
-    """A call whose arguments are strings, as bytes."""
-    body, fields = b"", b""
+def call(serial, path, interface, member, arguments=(), destination=DESTINATION, signature="", body=b""):
+    """A call as bytes: its arguments are strings, or come marshalled."""
+    fields = b""
     for argument in arguments:
         body = pad(body, 4) + text(argument)
     for code, kind, value in ((PATH, "o", path), (INTERFACE, "s", interface), (MEMBER, "s", member),
                               (TO, "s", destination)):
         fields = pad(fields, 8) + struct.pack("<BBcB", code, 1, kind.encode(), 0) + text(value)
-    if arguments:
-        fields = pad(fields, 8) + struct.pack("<BBcBB", SIGNATURE, 1, b"g", 0, len(arguments)) + b"s" * len(arguments) + b"\0"
+    signature = signature or "s" * len(arguments)
+    if signature:
+        fields = pad(fields, 8) + struct.pack("<BBcBB", SIGNATURE, 1, b"g", 0, len(signature)) + signature.encode() + b"\0"
     header = struct.pack("<cBBBIII", b"l", CALL, 0, 1, len(body), serial, len(fields)) + fields
     return pad(header, 8) + body
 

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What a look changed in the objects, told to clients: not more at once than the bus takes, and
+ * only what is still so when it is told. What is not told yet is remembered by object.
+ */
+
+#include "basic/log.h"
+#include "basic/names.h"
+#include "daemon/bus-internal.h"
+
+enum { OBJECTS_PER_TURN = 100 };
+
+#define RETRY_USEC (50 * USEC_PER_MSEC) /* for the bus to take what is queued */
+
+/* An object that is to be told of. Interfaces are bits, by their place in its kind. */
+struct Dirty {
+        uint8_t kind;
+        uint8_t known;   /* those that clients know of */
+        uint8_t changed; /* those that may have changed, come or gone */
+        bool replaced;   /* it is another object now */
+        uint64_t key;
+};
+
+typedef struct DirtyList {
+        Dirty *entries;
+        size_t n;
+} DirtyList;
+
+/* What differs ----------------------------------------------------------------------------------
+ */
+
+static int ignore_field(const Field *f, void *userdata)
+{
+        return 0;
+}
+
+static uint8_t get_interfaces(const ObjectKind *k, const Snapshot *s, uint64_t key)
+{
+        uint8_t set = 0;
+
+        for (size_t i = 0; k->interfaces[i].name; i++)
+                if (k->interfaces[i].describe(s, key, ignore_field, NULL) >= 0)
+                        set |= (uint8_t)(1 << i);
+        return set;
+}
+
+static bool is_constant(const sd_bus_vtable *vtable, const char *name)
+{
+        for (const sd_bus_vtable *v = vtable; v->type != _SD_BUS_VTABLE_END; v++)
+                if (v->type == _SD_BUS_VTABLE_PROPERTY && streq(v->x.property.member, name))
+                        return v->flags & SD_BUS_VTABLE_PROPERTY_CONST;
+        return false;
+}
+
+/* 0: the same; 1: not; -ESTALE: it is another object now. */
+static int compare_descriptions(const ObjectInterface *i, const Description *before,
+                                const Description *after)
+{
+        int r = 0;
+
+        for (size_t n = 0; n < after->n_fields && n < before->n_fields; n++)
+                if (!field_equal(&before->fields[n], &after->fields[n])) {
+                        if (is_constant(i->vtable, after->fields[n].name))
+                                return -ESTALE;
+                        r = 1;
+                }
+        return r;
+}
+
+static int compare_interface(const ObjectInterface *i, uint64_t key, const Snapshot *before,
+                             const Snapshot *after)
+{
+        Description old = { .n_fields = 0 }, new = { .n_fields = 0 };
+        bool was = i->describe(before, key, description_keep_field, &old) >= 0;
+        bool is = i->describe(after, key, description_keep_field, &new) >= 0;
+        int r = was && is ? compare_descriptions(i, &old, &new) : was != is;
+
+        description_done(&old);
+        description_done(&new);
+        return r;
+}
+
+static int add(DirtyList *l, const Dirty *d)
+{
+        Dirty *grown;
+
+        if ((l->n & (l->n - 1)) == 0) { /* to the next power of two */
+                grown = reallocarray(l->entries, l->n ? l->n * 2 : 1, sizeof(Dirty));
+                if (!grown)
+                        return -ENOMEM;
+                l->entries = grown;
+        }
+        l->entries[l->n++] = *d;
+        return 0;
+}
+
+static int compare_object(DirtyList *l, uint8_t kind, uint64_t key, const Snapshot *before,
+                          const Snapshot *after)
+{
+        const ObjectKind *k = &bus_object_kinds[kind];
+        Dirty d = { .kind = kind, .key = key, .known = get_interfaces(k, before, key) };
+
+        d.replaced = get_interfaces(k, after, key) == 0;
+        for (size_t i = 0; k->interfaces[i].name; i++) {
+                int r = compare_interface(&k->interfaces[i], key, before, after);
+
+                d.changed |= (uint8_t)((r != 0) << i);
+                d.replaced = d.replaced || r < 0;
+        }
+        return d.changed || d.replaced ? add(l, &d) : 0;
+}
+
+static int compare_kind(DirtyList *l, uint8_t kind, const Snapshot *before, const Snapshot *after)
+{
+        const ObjectKind *k = &bus_object_kinds[kind];
+        size_t n_before = k->count(before), n_after = k->count(after), b = 0, a = 0;
+        int r = 0;
+
+        while (r >= 0 && (b < n_before || a < n_after)) {
+                uint64_t old = b < n_before ? k->key(before, b) : UINT64_MAX;
+                uint64_t new = a < n_after ? k->key(after, a) : UINT64_MAX;
+
+                if (old != new || !k->is_same(before, b, after, a))
+                        r = compare_object(l, kind, MIN(old, new), before, after);
+                b += old <= new;
+                a += new <= old;
+        }
+        return r;
+}
+
+/* Telling ---------------------------------------------------------------------------------------
+ */
+
+static const char *const standard_interfaces[] = {
+        "org.freedesktop.DBus.Peer",
+        "org.freedesktop.DBus.Introspectable",
+        "org.freedesktop.DBus.Properties",
+};
+
+void bus_emit_removed(sd_bus *bus, const char *path, const char *const *interfaces)
+{
+        const char *all[ELEMENTSOF(standard_interfaces) + INTERFACES_MAX + 1] = { 0 };
+        size_t n = ELEMENTSOF(standard_interfaces);
+
+        memcpy(all, standard_interfaces, sizeof(standard_interfaces));
+        for (; *interfaces && n < ELEMENTSOF(all) - 1; interfaces++)
+                all[n++] = *interfaces;
+        (void)sd_bus_emit_interfaces_removed_strv(bus, path, (char **)all);
+}
+
+static void emit_gone(sd_bus *bus, const ObjectKind *k, const char *path, uint8_t known)
+{
+        const char *had[INTERFACES_MAX + 1] = { 0 };
+        size_t n = 0;
+
+        for (size_t i = 0; k->interfaces[i].name; i++)
+                if (known & 1 << i)
+                        had[n++] = k->interfaces[i].name;
+        bus_emit_removed(bus, path, had);
+}
+
+/*
+ * Getters read the manager's snapshot. All properties that may change are sent: what was taken from
+ * a device is not part of a snapshot, so that it cannot be compared, and changes only together with
+ * something that is.
+ */
+static void emit_changed(sd_bus *bus, const char *path, const char *name, bool was, bool is)
+{
+        if (was && is)
+                (void)sd_bus_emit_properties_changed_strv(bus, path, name, NULL);
+        else if (is)
+                (void)sd_bus_emit_interfaces_added(bus, path, name, NULL);
+        else if (was)
+                (void)sd_bus_emit_interfaces_removed(bus, path, name, NULL);
+}
+
+static void emit_object(Bus *b, const Dirty *d)
+{
+        const ObjectKind *k = &bus_object_kinds[d->kind];
+        Snapshot s = manager_snapshot(b->manager);
+        uint8_t is = get_interfaces(k, &s, d->key);
+        _cleanup_free_ char *path = NULL;
+
+        if (k->make_path(d->key, &path) < 0)
+                return;
+        if (d->known && is && !d->replaced) {
+                for (size_t i = 0; k->interfaces[i].name; i++)
+                        if (d->changed & 1 << i)
+                                emit_changed(b->bus, path, k->interfaces[i].name, d->known & 1 << i,
+                                             is & 1 << i);
+                return;
+        }
+        if (d->known)
+                emit_gone(b->bus, k, path, d->known);
+        if (is)
+                (void)sd_bus_emit_object_added(b->bus, path);
+}
+
+static void emit_manager(Bus *b)
+{
+        b->manager_dirty = false;
+        (void)sd_bus_emit_properties_changed(b->bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "State",
+                                             "Iommu", "Counts", NULL);
+}
+
+static int emit_some(Bus *b)
+{
+        size_t n = 0;
+
+        while (n < b->n_dirty && n < OBJECTS_PER_TURN && !bus_has_queued(b->bus, BUS_QUEUED_MAX))
+                emit_object(b, &b->dirty[n++]);
+        if (n > 0)
+                memmove(b->dirty, b->dirty + n, (b->n_dirty -= n) * sizeof(Dirty));
+        if (b->n_dirty == 0 && b->manager_dirty && !bus_has_queued(b->bus, BUS_QUEUED_MAX))
+                emit_manager(b);
+        if (b->n_dirty == 0 && !b->manager_dirty)
+                return 0;
+        return bus_arm(b->signals, bus_has_queued(b->bus, BUS_QUEUED_MAX) ? RETRY_USEC : 0);
+}
+
+static int on_signals(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        return emit_some(userdata);
+}
+
+int bus_signals_new(Bus *b)
+{
+        return bus_new_timer(b, MANAGER_PRIORITY, on_signals, &b->signals);
+}
+
+void bus_signals_done(Bus *b)
+{
+        sd_event_source_disable_unref(b->signals);
+        free(b->dirty);
+}
+
+/* The manager -----------------------------------------------------------------------------------
+ */
+
+static int compare_dirty(const Dirty *a, const Dirty *b)
+{
+        if (a->kind != b->kind)
+                return a->kind < b->kind ? -1 : 1;
+        return a->key == b->key ? 0 : a->key < b->key ? -1 : 1;
+}
+
+/* Both lists are sorted. Clients still know what they knew at first. */
+static int merge(DirtyList *to, const Dirty *old, size_t n_old, const Dirty *new, size_t n_new)
+{
+        int r = 0;
+
+        while (r >= 0 && (n_old > 0 || n_new > 0)) {
+                int c = n_old == 0 ? 1 : n_new == 0 ? -1 : compare_dirty(old, new);
+                Dirty d = c <= 0 ? *old : *new;
+
+                if (c == 0) {
+                        d.changed |= new->changed;
+                        d.replaced = d.replaced || new->replaced;
+                }
+                r = add(to, &d);
+                old += c <= 0;
+                n_old -= c <= 0;
+                new += c >= 0;
+                n_new -= c >= 0;
+        }
+        return r;
+}
+
+void bus_emit_changes(Manager *m, const Snapshot *before, const Snapshot *after)
+{
+        DirtyList new = { 0 }, all = { 0 };
+        Bus *b = manager_bus(m);
+        int r = 0;
+
+        if (!bus_get_ready(m))
+                return;
+        for (uint8_t kind = 0; r >= 0 && kind < _KIND_MAX; kind++)
+                r = compare_kind(&new, kind, before, after);
+        if (r >= 0)
+                r = merge(&all, b->dirty, b->n_dirty, new.entries, new.n);
+        free(new.entries);
+        if (r < 0) {
+                free(all.entries);
+                log_error_errno(r, "Failed to tell clients what has changed: %m");
+                return;
+        }
+        free(b->dirty);
+        b->dirty = all.entries;
+        b->n_dirty = all.n;
+        if (b->n_dirty > 0)
+                (void)emit_some(b);
+}
+
+void bus_emit_manager_changed(Manager *m)
+{
+        Bus *b = manager_bus(m);
+
+        if (!bus_get_ready(m))
+                return;
+        b->manager_dirty = true;
+        (void)emit_some(b);
+}

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What one client can do to the others: floods, clients that come again, clients that do not read."""
+
+import os
+import pathlib
+import struct
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import DEADLINE_SEC, HostTest
+from raw_bus import ERROR, MANAGER, NOBODY, Client, pad, text
+
+A, B = "0000:00:03.0", "0000:00:03.1"
+LIMITED = "org.freedesktop.DBus.Error.LimitsExceeded"
+FLOOD = 128  # as many calls as the system bus lets one connection have unanswered
+ANSWER_SEC = 0.15
+# A sanitizer's build, and a machine that is busy with something else, are not measured.
+SLOW = 20 if os.environ.get("VFIOD_TEST_SLOW") else 1
+NO_WAIT = 2
+
+
+def bind(address):
+    """The arguments of a Bind with NO_WAIT."""
+    devices = text(address)
+    body = pad(struct.pack("<I", len(devices)) + devices, 4) + text("vfio")
+    return pad(pad(body, 8) + struct.pack("<QI", NO_WAIT, 0), 8)
+
+
+class HostileTest(HostTest):
+    def start(self, count):
+        for i in range(count):
+            self.host.add_device(f"0000:{i >> 5:02x}:{i & 31:02x}.0", i)
+        self.host.start()
+        self.clients = []
+        self.addCleanup(lambda: [client.close() for client in self.clients])
+
+    def connect(self, other=False):
+        """`other`: as another user, where that can be."""
+        uid = NOBODY if other and os.geteuid() == 0 and not self.in_namespace() else None
+        if uid:
+            self.host.root.chmod(0o755)
+        self.clients.append(Client(self.host.root / "bus", uid, DEADLINE_SEC))
+        return self.clients[-1]
+
+    @staticmethod
+    def in_namespace():
+        return pathlib.Path("/proc/self/uid_map").read_text().split()[2] != "4294967295"
+
+    def resident(self):
+        """KiB."""
+        status = pathlib.Path(f"/proc/{self.host.daemon.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0])
+
+    def get_sec(self, client):
+        begin = time.monotonic()
+        self.assertEqual(client.get()[0], "")
+        return time.monotonic() - begin
+
+    def test_a_flood_delays_nobody_else(self):
+        self.start(1000)
+        attacker, other = self.connect(other=True), self.connect()
+        self.get_sec(other)
+        last = attacker.send_expensive(FLOOD)
+        self.assertLess(self.get_sec(other), ANSWER_SEC * SLOW)
+        errors = [attacker.read()[2] for _ in range(FLOOD)]
+        self.assertEqual(set(errors), {"", LIMITED})
+        self.assertEqual(last, attacker.serial)
+        self.assertEqual(other.wait(other.send_expensive())[0], "")
+
+    def test_connecting_again_delays_nobody_else(self):
+        self.start(1000)
+        attacker, other = None, self.connect()
+        slowest = 0
+        for _ in range(50):
+            attacker = self.connect(other=True)
+            attacker.send_expensive(8)
+            attacker.close()
+            slowest = max(slowest, self.get_sec(other))
+        self.assertLess(slowest, ANSWER_SEC * SLOW)
+
+    def test_clients_that_do_not_read_cost_no_memory(self):
+        self.start(300)
+        other = self.connect()
+        clients = [self.connect(other=True) for _ in range(20)]
+        for client in clients:
+            client.bus("AddMatch", "type='signal'")
+            client.send_expensive()
+        other.get()
+        before = self.resident()
+        for _ in range(10):
+            for client in clients:
+                client.send_expensive(FLOOD // 10)
+            self.assertEqual(other.get()[0], "")
+            self.host.expect(0, "reload")
+        self.assertLess(self.resident(), before + 32 * 1024)
+
+    def test_an_operation_of_nobody_is_limited_by_jobs(self):
+        host = self.host
+        host.add_device(A, 5000)
+        host.add_device(B, 5001)
+        self.start(0)
+        host.fault("set", A, "hang")
+        client = self.connect()
+        arguments = (MANAGER, "org.vfiod1.Manager", "Bind")
+        names = set()
+        for _ in range(16):
+            last = client.send(*arguments, count=80, signature="assta{sv}", body=bind(A))
+            while True:
+                kind, answers, name, _ = client.read()
+                names.add(name)
+                if answers == last:
+                    break
+        self.assertEqual(names, {"", LIMITED})
+        self.assertEqual(len(host.requests(f"set {A}")), 1)
+        host.end_fault("set", A)
+        host.wait_driver(A, "vfio-pci")
+        # Those that are over make room.
+        host.expect(0, "bind", B)
+
+
+if __name__ == "__main__":
+    unittest.main()
