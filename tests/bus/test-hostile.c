@@ -340,16 +340,15 @@ static int on_late_check(Fixture *f, sd_bus_message *m, const Question *q)
 static int on_name_gone(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Storm *storm = userdata;
-        const char *name;
+        const char *name, *before, *after;
         Victim *v;
-        int enabled;
 
-        g_assert_cmpint(sd_bus_message_read(m, "s", &name), >, 0);
+        g_assert_cmpint(sd_bus_message_read(m, "sss", &name, &before, &after), >, 0);
         v = g_hash_table_lookup(storm->by_name, name);
-        if (!v)
+        if (!v || after[0])
                 return 0;
         v->gone = true;
-        if (v->question && sd_event_source_get_enabled(v->answerer, &enabled) == 0)
+        if (v->question && sd_event_source_get_enabled(v->answerer, NULL) == 0)
                 say_yes(v);
         return 0;
 }
