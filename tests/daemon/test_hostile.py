@@ -4,10 +4,11 @@
 import os
 import pathlib
 import struct
+import subprocess
 import time
 import unittest
 
-from harness import DEADLINE_SEC, VFIOD, HostTest
+from harness import DEADLINE_SEC, VFIOD, WRITES, HostTest
 from raw_bus import MANAGER, NOBODY, Client, pad, text
 
 A, B = "0000:00:03.0", "0000:00:03.1"
@@ -16,6 +17,7 @@ FLOOD = 128  # as many calls as the system bus lets one connection have unanswer
 ANSWER_SEC = 0.15
 SLOW = 20 if "build-dev" in VFIOD else 1  # sanitizers
 NO_WAIT = 2
+FUZZ_SEC = int(os.environ.get("FUZZ_SECONDS", 4))
 
 
 def bind(address):
@@ -117,6 +119,45 @@ class HostileTest(HostTest):
         host.wait_driver(A, "vfio-pci")
         # Those that are over make room.
         host.expect(0, "bind", B)
+
+    def fuzz(self, *arguments):
+        """Runs fuzz-bus, and checks that the daemon is none the worse for it."""
+        host = self.host
+        memory, files = self.resident(), self.open_files()
+        program = subprocess.run([os.environ["FUZZ_BUS"], f"--seconds={FUZZ_SEC}", *arguments], env=host.environment,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                 text=True, timeout=FUZZ_SEC + 120)
+        print(program.stdout, end="", flush=True)
+        self.assertEqual(program.returncode, 0, program.stdout + host.evidence())
+        self.assertIsNone(host.daemon.poll())
+        host.wait("vfiod keeps files open", lambda: self.open_files() <= files + 2)
+        if SLOW == 1:  # the sanitizer keeps what is freed
+            self.assertLess(self.resident(), memory + 16 * 1024)
+
+    def open_files(self):
+        """Without those of its workers, of which some are kept."""
+        links = [os.readlink(path) for path in pathlib.Path(f"/proc/{self.host.daemon.pid}/fd").iterdir()]
+        return len([link for link in links if not link.startswith(("pidfd", "anon_inode:[pidfd]", "socket:"))])
+
+    def start_fuzzing(self):
+        self.host.add_device(A, 1)
+        self.host.add_device(B, 1)
+        self.host.add_pf("0000:00:04.0", 2)
+        self.start(3)
+
+    def test_rubbish_from_root(self):
+        self.start_fuzzing()
+        self.fuzz()
+
+    def test_rubbish_from_nobody_changes_nothing(self):
+        if os.geteuid() != 0 or self.in_namespace():
+            self.skipTest("needs root")
+        self.start_fuzzing()
+        self.host.root.chmod(0o755)
+        before = self.host.requests()
+        self.fuzz(f"--uid={NOBODY}")
+        writes = [line for line in self.host.requests()[len(before):] if line.split()[0] in WRITES]
+        self.assertEqual(writes, [])
 
 
 if __name__ == "__main__":
