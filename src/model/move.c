@@ -26,7 +26,7 @@ Move planner_move(const Planner *p, size_t index)
         const Device *d = p->inv->devices[index];
         const Target *t = &p->desired->targets[index];
         const DriverChoice *c = &p->choices[index];
-        const Origin *o = origin_table_find_device(p->origins, d);
+        const Origin *o = p->origin_of[index];
         Move m = { .device = d, .target = t, .choice = c, .origin = o };
 
         if (t->kind == TARGET_UNMANAGED) {
@@ -64,22 +64,27 @@ bool move_unbinds(const Move *m)
         return d->driver && !leave && !streq_ptr(d->driver, m->driver);
 }
 
+VfSettings planner_missing_settings(const Move *m)
+{
+        const Rule *rule = m->target->pf_rule;
+        VfSettings wanted = { 0 };
+
+        if (!rule)
+                return wanted;
+        wanted = rule_vf_settings(rule, (unsigned)m->device->vf_index);
+        return vf_settings_missing(&wanted, &m->device->vf_settings);
+}
+
 /* Before the VF is bound: its new driver must not see other ones. */
 int planner_add_vf_settings(Unit *u, const Move *moves, size_t n)
 {
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++) {
-                const Device *d = moves[i].device;
-                const Rule *rule = moves[i].target->pf_rule;
-                VfSettings wanted;
+                const VfSettings missing = planner_missing_settings(&moves[i]);
 
-                if (!rule)
-                        continue;
-                wanted = rule_vf_settings(rule, (unsigned)d->vf_index);
-                wanted = vf_settings_missing(&wanted, &d->vf_settings);
-                if (wanted.set != 0)
-                        r = unit_add_vf_setting(u, &d->address, &wanted);
+                if (missing.set != 0)
+                        r = unit_add_vf_setting(u, &moves[i].device->address, &missing);
         }
         return r;
 }

@@ -210,23 +210,17 @@ static int check_unit(const Planner *p, Unit *u, const Move *moves, size_t n)
 }
 
 /* One unit from its endpoints; it stays empty if there is nothing to do or to say. */
-static int plan_unit(const Planner *p, int group, Device *const *members, size_t n, Unit *ret)
+static int plan_unit(const Planner *p, int group, const Move *moves, size_t n, Unit *ret)
 {
-        _cleanup_free_ Move *moves = calloc(n, sizeof(Move));
         _cleanup_(unit_done) Unit u = { .group = group };
         bool takes = false;
         int r;
 
-        if (!moves)
-                return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
-                ssize_t k = inventory_index(p->inv, &members[i]->address);
-
-                moves[i] = planner_move(p, (size_t)k);
                 takes = takes || (moves[i].kind != MOVE_GIVE_BACK && moves[i].kind != MOVE_STAY);
-                r = unit_add_member(&u, &members[i]->address);
+                r = unit_add_member(&u, &moves[i].device->address);
                 if (r >= 0 && moves[i].kind == MOVE_GIVE_BACK)
-                        r = unit_add_back(&u, &members[i]->address);
+                        r = unit_add_back(&u, &moves[i].device->address);
                 if (r < 0)
                         return r;
         }
@@ -247,67 +241,98 @@ static int plan_unit(const Planner *p, int group, Device *const *members, size_t
         return 0;
 }
 
-/*
- * The devices that are planned together with this one, if it is the first of them. None if one of
- * them is to go with a PF of another group; those of a PF of this group go with it.
- */
-static size_t collect_members(const Planner *p, size_t index, Device **members)
+/* Whether there is surely nothing to be done or to be said: so it is with most units. */
+static bool moves_are_idle(const Move *moves, size_t n)
 {
-        Device *d = p->inv->devices[index];
-        const Group *g = inventory_group(p->inv, d->group);
+        for (size_t i = 0; i < n; i++) {
+                const Target *t = moves[i].target;
+
+                if (moves[i].kind != MOVE_STAY || t->problem != REASON_NONE || t->access ||
+                    (t->matched && device_is_system(moves[i].device)) ||
+                    planner_waits_for_report(t, moves[i].device) ||
+                    planner_missing_settings(&moves[i]).set != 0)
+                        return false;
+        }
+        return true;
+}
+
+/*
+ * Moves of the devices that are planned together with this one, if it is the first of them. None
+ * if one of them is to go with a PF of another group; those of a PF of this group go with it.
+ */
+static size_t collect_moves(const Planner *p, size_t index, Move *moves)
+{
+        const Device *d = p->inv->devices[index];
+        const Group *g = p->inv->group_of[index];
         size_t n = 0;
 
         if (!g || device_is_bridge(d)) {
-                members[0] = d;
+                moves[0] = planner_move(p, index);
                 return p->doomed[index] ? 0 : 1;
         }
         for (size_t i = 0; i < g->n_members; i++) {
                 const Device *m = g->members[i], *pf;
 
-                if (p->doomed[inventory_index(p->inv, &m->address)]) {
+                if (p->doomed[g->indices[i]]) {
                         pf = inventory_find(p->inv, &m->pf);
                         if (!pf || pf->group != d->group)
                                 return 0;
                 } else if (!device_is_bridge(m)) {
-                        members[n++] = g->members[i];
+                        if (n == 0 && m != d)
+                                return 0;
+                        moves[n++] = planner_move(p, g->indices[i]);
                 }
         }
-        return n > 0 && members[0] == d ? n : 0;
+        return n;
 }
 
 /* The units that begin with this device: of the PF that it is, and of its group. */
-static int plan_device(const Planner *p, size_t index, Device **members, Plan *plan)
+static int plan_device(const Planner *p, size_t index, Move *moves, Plan *plan)
 {
         _cleanup_(unit_done) Unit pf = { 0 }, group = { 0 };
-        size_t n = collect_members(p, index, members);
+        size_t n = collect_moves(p, index, moves);
         int r;
 
         r = planner_plan_pf(p, index, &pf);
         if (r >= 0 && pf.n_steps + pf.n_refusals > 0)
                 r = plan_add_unit(plan, &pf);
-        if (r < 0 || n == 0)
+        if (r < 0 || moves_are_idle(moves, n))
                 return r;
-        r = plan_unit(p, p->inv->devices[index]->group, members, n, &group);
+        r = plan_unit(p, p->inv->devices[index]->group, moves, n, &group);
         return r >= 0 && group.n_steps + group.n_refusals > 0 ? plan_add_unit(plan, &group) : r;
+}
+
+static void planner_done(Planner *p)
+{
+        free(p->doomed);
+        free(p->origin_of);
+}
+
+/* Takes the inputs that `p` has. */
+static int planner_start(Planner *p)
+{
+        p->doomed = calloc(p->inv->n_devices + 1, sizeof(bool));
+        if (!p->doomed || origin_table_join(p->origins, p->inv, &p->origin_of) < 0)
+                return -ENOMEM;
+        planner_mark_doomed(p);
+        return 0;
 }
 
 int plan_compute(const Inventory *inv, const Desired *desired, const DriverChoice *choices,
                  const OriginTable *origins, const UseTable *uses, Plan **ret)
 {
-        _cleanup_free_ bool *doomed = calloc(inv->n_devices + 1, sizeof(bool));
-        _cleanup_free_ Device **members = calloc(inv->n_devices + 1, sizeof(Device *));
+        _cleanup_(planner_done) Planner p = { inv, desired, choices, origins, uses, NULL, NULL };
+        _cleanup_free_ Move *moves = calloc(inv->n_devices + 1, sizeof(Move));
         _cleanup_(plan_freep) Plan *plan = calloc(1, sizeof(Plan));
-        Planner p = { inv, desired, choices, origins, uses, doomed };
         int r;
 
-        if (!plan || !members || !doomed)
+        if (!plan || !moves)
                 return -ENOMEM;
-        planner_mark_doomed(&p);
-        for (size_t i = 0; i < inv->n_devices; i++) {
-                r = plan_device(&p, i, members, plan);
-                if (r < 0)
-                        return r;
-        }
+        r = planner_start(&p);
+        for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
+                r = plan_device(&p, i, moves, plan);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(plan);
         return 0;
 }
@@ -315,18 +340,15 @@ int plan_compute(const Inventory *inv, const Desired *desired, const DriverChoic
 int plan_ask_uses(const Inventory *inv, const Desired *desired, const DriverChoice *choices,
                   const OriginTable *origins, UseTable *ret)
 {
-        _cleanup_free_ bool *doomed = calloc(inv->n_devices + 1, sizeof(bool));
+        _cleanup_(planner_done) Planner p = { inv, desired, choices, origins, NULL, NULL, NULL };
         _cleanup_(use_table_done) UseTable uses = { 0 };
-        Planner p = { inv, desired, choices, origins, NULL, doomed };
-        int r = 0;
+        int r;
 
-        if (!doomed)
-                return -ENOMEM;
-        planner_mark_doomed(&p);
+        r = planner_start(&p);
         for (size_t i = 0; i < inv->n_devices && r >= 0; i++) {
                 const Move m = planner_move(&p, i);
 
-                if (doomed[i] || move_unbinds(&m))
+                if (p.doomed[i] || move_unbinds(&m))
                         r = use_table_ask(&uses, &inv->devices[i]->address);
         }
         if (r < 0)

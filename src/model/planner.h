@@ -13,6 +13,7 @@ typedef struct Planner {
         const OriginTable *origins;
         const UseTable *uses;
         bool *doomed; /* parallel to inv->devices: VFs whose PF gets another number of them */
+        const Origin **origin_of; /* parallel to inv->devices */
 } Planner;
 
 /* What is to become of one member of a unit. */
@@ -61,7 +62,8 @@ void planner_mark_doomed(Planner *p);
  */
 _must_check_ int planner_plan_pf(const Planner *p, size_t index, Unit *u);
 
-/* What the PFs of these VFs have not set yet. */
+/* What the PF of a VF has not set yet, as a set and as steps. */
+VfSettings planner_missing_settings(const Move *m);
 _must_check_ int planner_add_vf_settings(Unit *u, const Move *moves, size_t n);
 
 /* Whether the VF has settings, and what its PF has set is not known yet. */

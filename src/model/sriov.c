@@ -55,10 +55,14 @@ void planner_mark_doomed(Planner *p)
 {
         for (size_t i = 0; i < p->inv->n_devices; i++) {
                 const Device *pf = p->inv->devices[i];
-                Fate fate = pf->total_vfs > 0 ? fate_of_vfs(p, i) : FATE_STAY;
+                const uint32_t *vfs;
+                size_t n;
 
-                for (size_t k = 0; k < p->inv->n_devices && fate != FATE_STAY; k++)
-                        p->doomed[k] = p->doomed[k] || is_vf_of(p->inv->devices[k], pf);
+                if (pf->total_vfs == 0 || fate_of_vfs(p, i) == FATE_STAY)
+                        continue;
+                vfs = inventory_vfs(p->inv, &pf->address, &n);
+                for (size_t k = 0; k < n; k++)
+                        p->doomed[vfs[k]] = true;
         }
 }
 
@@ -84,13 +88,14 @@ int planner_refuse_used_vfs(const Planner *p, Unit *u, const Device *pf, const T
 /* Who uses them shows again right before they go. */
 int planner_add_vf_checks(const Planner *p, Unit *u, const Device *pf, const Target *t)
 {
+        size_t n;
+        const uint32_t *vfs = inventory_vfs(p->inv, &pf->address, &n);
         int r = 0;
 
         if (t->accept & hazard_bit(REASON_VFS_IN_USE))
                 return 0;
-        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++)
-                if (is_vf_of(p->inv->devices[i], pf))
-                        r = unit_add_check(u, &p->inv->devices[i]->address, 0, /* goes= */ true);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = unit_add_check(u, &p->inv->devices[vfs[i]]->address, 0, /* goes= */ true);
         return r;
 }
 
@@ -120,46 +125,50 @@ static int add_change(const Planner *p, Unit *u, const Move *m, unsigned wanted)
 /* Whether no driver would now take a VF that is not to have it, or not yet. */
 static bool vfs_are_settled(const Planner *p, const Device *pf)
 {
-        for (size_t i = 0; i < p->inv->n_devices; i++) {
-                const Target *t = &p->desired->targets[i];
+        size_t n;
+        const uint32_t *vfs = inventory_vfs(p->inv, &pf->address, &n);
 
-                if (is_vf_of(p->inv->devices[i], pf) &&
-                    (t->kind == TARGET_NONE || t->hold || t->problem != REASON_NONE ||
-                     planner_move(p, i).kind != MOVE_STAY ||
-                     planner_waits_for_report(t, p->inv->devices[i])))
+        for (size_t i = 0; i < n; i++) {
+                const Target *t = &p->desired->targets[vfs[i]];
+
+                if (t->kind == TARGET_NONE || t->hold || t->problem != REASON_NONE ||
+                    planner_move(p, vfs[i]).kind != MOVE_STAY ||
+                    planner_waits_for_report(t, p->inv->devices[vfs[i]]))
                         return false;
         }
         return true;
 }
 
 /* A VF that gets the driver that it would have had without vfiod. */
-static bool vf_is_probed(const Planner *p, size_t index, const Device *pf)
+static bool vf_is_probed(const Planner *p, size_t index)
 {
-        const Device *vf = p->inv->devices[index];
         TargetKind kind = p->desired->targets[index].kind;
 
-        return is_vf_of(vf, pf) && !vf->driver && (kind == TARGET_UNMANAGED || kind == TARGET_HOST);
+        return !p->inv->devices[index]->driver && (kind == TARGET_UNMANAGED || kind == TARGET_HOST);
 }
 
 /* These have no driver yet, so here too their settings come first. */
 static int add_autoprobe(const Planner *p, Unit *u, const Device *pf)
 {
+        size_t n;
+        const uint32_t *vfs = inventory_vfs(p->inv, &pf->address, &n);
         int r = 0;
 
         u->restore = true;
-        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++) {
-                const Move m = planner_move(p, i);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                const Move m = planner_move(p, vfs[i]);
 
-                if (vf_is_probed(p, i, pf))
-                        r = unit_add_member(u, &m.device->address);
-                if (r >= 0 && vf_is_probed(p, i, pf))
+                if (!vf_is_probed(p, vfs[i]))
+                        continue;
+                r = unit_add_member(u, &m.device->address);
+                if (r >= 0)
                         r = planner_add_vf_settings(u, &m, 1);
         }
         if (r >= 0)
                 r = unit_add_step(u, STEP_SET_AUTOPROBE, &pf->address, "1", AUTOPROBE_WHY);
-        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++)
-                if (vf_is_probed(p, i, pf))
-                        r = unit_add_step(u, STEP_PROBE, &p->inv->devices[i]->address, NULL,
+        for (size_t i = 0; i < n && r >= 0; i++)
+                if (vf_is_probed(p, vfs[i]))
+                        r = unit_add_step(u, STEP_PROBE, &p->inv->devices[vfs[i]]->address, NULL,
                                           "the kernel chooses its driver");
         return r;
 }
@@ -192,11 +201,12 @@ static int refuse_count(Unit *u, const Device *pf, const Target *t, int wanted)
 
 static int add_vf_members(const Planner *p, Unit *u, const Device *pf)
 {
+        size_t n;
+        const uint32_t *vfs = inventory_vfs(p->inv, &pf->address, &n);
         int r = 0;
 
-        for (size_t i = 0; i < p->inv->n_devices && r >= 0; i++)
-                if (is_vf_of(p->inv->devices[i], pf))
-                        r = unit_add_member(u, &p->inv->devices[i]->address);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = unit_add_member(u, &p->inv->devices[vfs[i]]->address);
         return r;
 }
 
