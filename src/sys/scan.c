@@ -198,6 +198,47 @@ static int read_changed(Look *l, const Inventory *previous)
         return 0;
 }
 
+static int compare_addresses(const void *a, const void *b)
+{
+        return pci_address_compare(a, b);
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+        return pci_address_compare(&(*(Device *const *)a)->address,
+                                   &(*(Device *const *)b)->address);
+}
+
+/* Merges what was read with what is shared, by address, so that nothing is left to be sorted. */
+static int add_unchanged(Look *l, const Inventory *previous)
+{
+        Device **all = calloc(l->n_devices + previous->n_devices + 1, sizeof(Device *));
+        size_t n = 0, k = 0, a = 0;
+
+        if (!all)
+                return -ENOMEM;
+        qsort(l->again, l->n_again, sizeof(PciAddress), compare_addresses);
+        if (l->n_devices > 0)
+                qsort(l->devices, l->n_devices, sizeof(Device *), compare_devices);
+        for (size_t i = 0; i < previous->n_devices; i++) {
+                Device *d = previous->devices[i];
+
+                while (a < l->n_again && pci_address_compare(&l->again[a], &d->address) < 0)
+                        a++;
+                if (a < l->n_again && pci_address_equal(&l->again[a], &d->address))
+                        continue;
+                while (k < l->n_devices && compare_devices(&l->devices[k], &d) < 0)
+                        all[n++] = l->devices[k++];
+                all[n++] = device_ref(d);
+        }
+        while (k < l->n_devices)
+                all[n++] = l->devices[k++];
+        free(l->devices);
+        l->devices = all;
+        l->n_devices = n;
+        return 0;
+}
+
 int scan_changed(const Sysroot *root, const Inventory *previous, const PciAddress *changed,
                  size_t n, Inventory **ret)
 {
@@ -211,11 +252,7 @@ int scan_changed(const Sysroot *root, const Inventory *previous, const PciAddres
                 r = read_again(&look, &changed[i]);
         if (r >= 0)
                 r = read_changed(&look, previous);
-        for (size_t i = 0; i < previous->n_devices && r >= 0; i++) {
-                Device *d = previous->devices[i];
-
-                if (!reads_again(&look, &d->address))
-                        r = add_device(&look, device_ref(d));
-        }
+        if (r >= 0)
+                r = add_unchanged(&look, previous);
         return r < 0 ? r : finish(&look, ret);
 }
