@@ -181,24 +181,33 @@ static bool is_telling(const DeviceStatus *s)
         return !u || !u->sriov || unit_find_step(u, STEP_SET_NUMVFS, &u->members[0]);
 }
 
-/* What the look says of earlier attempts, and of what other programs did. */
-static void observe(Manager *m)
+/* What the look says of earlier attempts, and of what other programs did. Whether that changes any
+ * status. */
+static bool observe(Manager *m)
 {
         uint64_t now = manager_now(m);
+        bool changed = false;
 
         for (size_t i = 0; i < m->status->n_statuses; i++) {
                 const DeviceStatus *s = &m->status->statuses[i];
-                bool ready = s->state == STATE_READY;
+                bool ready = s->state == STATE_READY, contended;
+                Reason failure;
                 Track *t;
 
                 if (!is_telling(s) || (!ready && !manager_find_track(m, &s->address)))
                         continue;
                 t = manager_track(m, &s->address);
-                if (t && s->state == STATE_UNMANAGED)
+                if (!t)
+                        continue;
+                failure = t->failure;
+                contended = t->contended;
+                if (s->state == STATE_UNMANAGED)
                         track_reset(t);
-                else if (t)
+                else
                         track_observe(t, ready, now, m->config->daemon.retry_max_usec);
+                changed = changed || t->failure != failure || t->contended != contended;
         }
+        return changed;
 }
 
 static int refresh_status(Manager *m)
@@ -306,6 +315,7 @@ int manager_look(Manager *m)
         _cleanup_(plan_freep) Plan *plan = NULL;
         StatusTable *status;
         Snapshot was, is;
+        bool changed;
         int r;
 
         r = take_inventory(m, &inventory);
@@ -331,9 +341,9 @@ int manager_look(Manager *m)
 
         m->origins_dirty = origin_table_prune(&m->origins, m->inventory, m->desired, m->config) ||
                            m->origins_dirty;
-        observe(m);
-        manager_start_work(m);
-        r = refresh_status(m);
+        changed = observe(m);
+        changed = manager_start_work(m) || changed;
+        r = changed ? refresh_status(m) : 0;
         if (r < 0)
                 return r;
         was = (Snapshot){ before.inventory, before.desired, before.plan, before.status,

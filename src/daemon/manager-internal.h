@@ -100,7 +100,7 @@ _must_check_ int manager_compute(Manager *m, const Inventory *inv, const Request
                                  Desired **ret_desired, Plan **ret_plan);
 
 /* work.c */
-void manager_start_work(Manager *m);
+bool manager_start_work(Manager *m);             /* whether any begins */
 void manager_resume_work(Manager *m, int error); /* the state is saved, or cannot be */
 void work_free_all(Manager *m);
 

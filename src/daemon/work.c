@@ -378,13 +378,14 @@ static int begin(Manager *m, const Unit *u)
         return 0;
 }
 
-void manager_start_work(Manager *m)
+bool manager_start_work(Manager *m)
 {
         uint64_t now = manager_now(m);
+        bool begun = false;
 
         collect_garbage(m);
         if (m->config->disabled)
-                return;
+                return false;
         for (size_t i = 0; i < m->plan->n_units; i++) {
                 const Unit *u = &m->plan->units[i];
                 int r;
@@ -396,7 +397,9 @@ void manager_start_work(Manager *m)
                         log_full(LOG_ERR, r,
                                  &(LogFields){ .device = PCI_ADDRESS_STR(&u->members[0]) },
                                  "Failed to begin work on it: %m");
+                begun = begun || r >= 0;
         }
+        return begun;
 }
 
 uint64_t manager_next_retry(const Manager *m)

@@ -217,7 +217,8 @@ static int add_unchanged(Look *l, const Inventory *previous)
 
         if (!all)
                 return -ENOMEM;
-        qsort(l->again, l->n_again, sizeof(PciAddress), compare_addresses);
+        if (l->n_again > 0)
+                qsort(l->again, l->n_again, sizeof(PciAddress), compare_addresses);
         if (l->n_devices > 0)
                 qsort(l->devices, l->n_devices, sizeof(Device *), compare_devices);
         for (size_t i = 0; i < previous->n_devices; i++) {
