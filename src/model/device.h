@@ -14,28 +14,29 @@ typedef enum VfReport {
 } VfReport;
 
 typedef struct Device {
+        /* What each look asks of each device comes first, to be near. */
         unsigned n_ref;
         PciAddress address;
-        uint16_t vendor, device, subvendor, subdevice;
-        uint32_t class; /* 24 bits: base class, subclass, programming interface */
-        uint8_t revision;
-        char *driver;          /* the driver link; NULL: none. Present already while probe runs */
-        bool driver_is_vfio;   /* vfio-pci or one of its variants */
-        int group;             /* IOMMU group number, -1: none */
+        uint32_t class;      /* 24 bits: base class, subclass, programming interface */
+        int group;           /* IOMMU group number, -1: none */
+        char *driver;        /* the driver link; NULL: none. Present already while probe runs */
+        bool driver_is_vfio; /* vfio-pci or one of its variants */
+        bool is_vf;
         bool group_is_noiommu; /* the synthetic group of no-IOMMU mode: no isolation */
-        int numa_node;         /* -1: none */
+        PciAddress pf;         /* if is_vf */
+        int vf_index;          /* -1 while unknown or no VF */
+        unsigned total_vfs;    /* sriov_totalvfs, 0 if no PF */
+        unsigned num_vfs;      /* counted virtfn links */
+        VfReport vf_report;    /* of a VF */
+        uint16_t vendor, device, subvendor, subdevice;
+        uint8_t revision;
+        int numa_node; /* -1: none */
         bool boot_vga;
         char *modalias;
         char *reset_methods; /* as in reset_method, NULL where the kernel has none */
         char *slot;          /* name of the physical slot, NULL if none */
         char *topology;      /* chain of devfn from the host bridge: pci0000:00/1c.4/00.0 */
-        bool is_vf;
-        PciAddress pf;      /* if is_vf */
-        int vf_index;       /* -1 while unknown or no VF */
-        unsigned total_vfs; /* sriov_totalvfs, 0 if no PF */
-        unsigned num_vfs;   /* counted virtfn links */
-        int autoprobe;      /* sriov_drivers_autoprobe, -1 if no PF */
-        VfReport vf_report; /* of a VF */
+        int autoprobe;       /* sriov_drivers_autoprobe, -1 if no PF */
         VfSettings vf_settings;
         char **netdevs; /* in this network namespace */
         bool has_mac;

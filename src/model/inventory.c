@@ -14,34 +14,38 @@ typedef struct Entry {
         uint32_t index;
 } Entry;
 
-static int compare_entries(const void *a, const void *b)
+/* By key, byte by byte from the lowest; those of one key stay in their order. */
+static void sort_entries(Entry *entries, Entry *spare, size_t n)
 {
-        const Entry *x = a, *y = b;
+        uint64_t highest = 0;
+        bool sorted = true;
 
-        if (x->key != y->key)
-                return x->key < y->key ? -1 : 1;
-        return x->index < y->index ? -1 : x->index > y->index;
-}
+        for (size_t i = 0; i < n; i++) {
+                sorted = sorted && entries[i].key >= highest;
+                highest = MAX(highest, entries[i].key);
+        }
+        for (unsigned shift = 0; !sorted && shift < 64 && highest >> shift > 0; shift += 8) {
+                size_t ends[257] = { 0 };
 
-/* Most often it is sorted already, or nearly: snapshots are made of the one before. */
-static void sort_entries(Entry *entries, size_t n)
-{
-        for (size_t i = 1; i < n; i++)
-                if (compare_entries(&entries[i - 1], &entries[i]) > 0) {
-                        qsort(entries, n, sizeof(Entry), compare_entries);
-                        return;
-                }
+                for (size_t i = 0; i < n; i++)
+                        ends[(entries[i].key >> shift & 0xff) + 1]++;
+                for (size_t i = 1; i < ELEMENTSOF(ends); i++)
+                        ends[i] += ends[i - 1];
+                for (size_t i = 0; i < n; i++)
+                        spare[ends[entries[i].key >> shift & 0xff]++] = entries[i];
+                memcpy(entries, spare, n * sizeof(Entry));
+        }
 }
 
 /* Fills by_group and groups; all arrays are large enough for all devices. */
-static void index_groups(Inventory *inv, Entry *entries)
+static void index_groups(Inventory *inv, Entry *entries, Entry *spare)
 {
         size_t n = 0;
 
         for (size_t i = 0; i < inv->n_devices; i++)
                 if (inv->devices[i]->group >= 0)
                         entries[n++] = (Entry){ (uint64_t)inv->devices[i]->group, (uint32_t)i };
-        sort_entries(entries, n);
+        sort_entries(entries, spare, n);
         for (size_t i = 0; i < n; i++) {
                 Group *g = inv->n_groups > 0 ? &inv->groups[inv->n_groups - 1] : NULL;
                 uint32_t index = entries[i].index;
@@ -58,7 +62,7 @@ static void index_groups(Inventory *inv, Entry *entries)
         }
 }
 
-static void index_vfs(Inventory *inv, Entry *entries)
+static void index_vfs(Inventory *inv, Entry *entries, Entry *spare)
 {
         size_t n = 0;
 
@@ -66,7 +70,7 @@ static void index_vfs(Inventory *inv, Entry *entries)
                 if (inv->devices[i]->is_vf)
                         entries[n++] =
                                 (Entry){ pci_address_key(&inv->devices[i]->pf), (uint32_t)i };
-        sort_entries(entries, n);
+        sort_entries(entries, spare, n);
         for (size_t i = 0; i < n; i++)
                 inv->vfs[i] = entries[i].index;
         inv->n_vfs = n;
@@ -82,7 +86,7 @@ static bool is_sorted(Device *const *devices, size_t n)
 
 int inventory_new(Device **devices, size_t n, bool iommu, char **drivers, Inventory **ret)
 {
-        _cleanup_free_ Entry *entries = calloc(n + 1, sizeof(Entry));
+        _cleanup_free_ Entry *entries = calloc(2 * n + 1, sizeof(Entry));
         Inventory *inv = calloc(1, sizeof(Inventory));
 
         if (!inv)
@@ -105,8 +109,8 @@ int inventory_new(Device **devices, size_t n, bool iommu, char **drivers, Invent
         strv_sort(inv->drivers);
         if (!is_sorted(inv->devices, n))
                 qsort(inv->devices, n, sizeof(Device *), compare_devices);
-        index_groups(inv, entries);
-        index_vfs(inv, entries);
+        index_groups(inv, entries, entries + n);
+        index_vfs(inv, entries, entries + n);
         *ret = inv;
         return 0;
 }

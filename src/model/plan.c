@@ -286,20 +286,35 @@ static size_t collect_moves(const Planner *p, size_t index, Move *moves)
         return n;
 }
 
+static int add_pf_unit(const Planner *p, size_t index, Plan *plan)
+{
+        _cleanup_(unit_done) Unit u = { 0 };
+        int r;
+
+        r = planner_plan_pf(p, index, &u);
+        return r >= 0 && u.n_steps + u.n_refusals > 0 ? plan_add_unit(plan, &u) : r;
+}
+
+static int add_group_unit(const Planner *p, int group, const Move *moves, size_t n, Plan *plan)
+{
+        _cleanup_(unit_done) Unit u = { 0 };
+        int r;
+
+        r = plan_unit(p, group, moves, n, &u);
+        return r >= 0 && u.n_steps + u.n_refusals > 0 ? plan_add_unit(plan, &u) : r;
+}
+
 /* The units that begin with this device: of the PF that it is, and of its group. */
 static int plan_device(const Planner *p, size_t index, Move *moves, Plan *plan)
 {
-        _cleanup_(unit_done) Unit pf = { 0 }, group = { 0 };
         size_t n = collect_moves(p, index, moves);
-        int r;
+        int r = 0;
 
-        r = planner_plan_pf(p, index, &pf);
-        if (r >= 0 && pf.n_steps + pf.n_refusals > 0)
-                r = plan_add_unit(plan, &pf);
+        if (p->desired->targets[index].num_vfs >= 0 || p->origin_of[index])
+                r = add_pf_unit(p, index, plan);
         if (r < 0 || moves_are_idle(moves, n))
                 return r;
-        r = plan_unit(p, p->inv->devices[index]->group, moves, n, &group);
-        return r >= 0 && group.n_steps + group.n_refusals > 0 ? plan_add_unit(plan, &group) : r;
+        return add_group_unit(p, p->inv->devices[index]->group, moves, n, plan);
 }
 
 static void planner_done(Planner *p)
