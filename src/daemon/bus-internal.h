@@ -88,6 +88,7 @@ bool limiter_take(Limiter *l, const char *key, size_t objects, uint64_t now);
 typedef struct Description {
         Field fields[64]; /* own their strings */
         size_t n_fields;
+        size_t next; /* the one that is likely to be asked for next */
 } Description;
 
 void description_done(Description *d);

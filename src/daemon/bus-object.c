@@ -221,11 +221,15 @@ int bus_group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char **
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        const Bus *b = userdata;
+        Bus *b = userdata;
 
-        for (size_t i = 0; i < b->found.n_fields; i++)
-                if (streq(b->found.fields[i].name, property))
-                        return bus_append_value(reply, &b->found.fields[i]);
+        /* Who asks for all of them does so in their order. */
+        for (size_t n = b->found.n_fields; n > 0; n--) {
+                const Field *f = &b->found.fields[b->found.next++ % b->found.n_fields];
+
+                if (streq(f->name, property))
+                        return bus_append_value(reply, f);
+        }
         return -ENODATA;
 }
 

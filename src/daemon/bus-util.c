@@ -22,15 +22,17 @@ static const char *field_signature(FieldType t)
 
 int bus_append_value(sd_bus_message *m, const Field *f)
 {
+        int boolean = f->boolean;
+
         switch (f->type) {
         case FIELD_STRING:
-                return sd_bus_message_append(m, "s", strempty(f->string));
+                return sd_bus_message_append_basic(m, 's', strempty(f->string));
         case FIELD_BOOL:
-                return sd_bus_message_append(m, "b", (int)f->boolean);
+                return sd_bus_message_append_basic(m, 'b', &boolean);
         case FIELD_INT:
-                return sd_bus_message_append(m, "i", f->integer);
+                return sd_bus_message_append_basic(m, 'i', &f->integer);
         case FIELD_UINT:
-                return sd_bus_message_append(m, "u", f->uinteger);
+                return sd_bus_message_append_basic(m, 'u', &f->uinteger);
         case FIELD_STRV:
                 return sd_bus_message_append_strv(m, (char **)f->strv);
         default:
@@ -45,7 +47,7 @@ int bus_append_field(const Field *f, void *userdata)
 
         r = sd_bus_message_open_container(m, 'e', "sv");
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", f->name);
+                r = sd_bus_message_append_basic(m, 's', f->name);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'v', field_signature(f->type));
         if (r >= 0)
@@ -61,7 +63,7 @@ void description_done(Description *d)
                 free((char *)d->fields[i].string);
                 strv_free((char **)d->fields[i].strv);
         }
-        d->n_fields = 0;
+        d->n_fields = d->next = 0;
 }
 
 int description_keep_field(const Field *f, void *userdata)
@@ -74,8 +76,8 @@ int description_keep_field(const Field *f, void *userdata)
 
         if (d->n_fields == ELEMENTSOF(d->fields))
                 return -EOVERFLOW;
-        string = strdup(strempty(f->string));
-        if (!string)
+        string = isempty(f->string) ? NULL : strdup(f->string);
+        if (!string && !isempty(f->string))
                 return -ENOMEM;
         r = strv_copy(f->strv, &strv);
         if (r < 0)
