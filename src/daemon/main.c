@@ -5,6 +5,7 @@
 #include "daemon/messages.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
@@ -95,6 +96,9 @@ int main(int argc, char *argv[])
 {
         int r;
 
+        /* Snapshots and large answers come and go: what they had goes back to the kernel at once. */
+        (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+        (void)mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
         log_setup("vfiod");
         r = parse_argv(argc, argv);
         if (r <= 0)
