@@ -57,7 +57,7 @@ class Tree:
         self.cards = []
         for driver in ("igb", "igbvf", "nvme", "pcieport"):
             (self.sys / "bus/pci/drivers" / driver).mkdir()
-        for name in ("bus/pci/slots", "kernel/iommu_groups"):
+        for name in ("bus/pci/slots", "kernel/iommu_groups", "devices/pci0000:00"):
             (self.sys / name).mkdir(parents=True, exist_ok=True)
         self.pfs = [self.pf(0x10 + i // 16, i % 16 * 16, with_vfs) for i in range(PFS)]
         number = 0
