@@ -96,7 +96,8 @@ int main(int argc, char *argv[])
 {
         int r;
 
-        /* Snapshots and large answers come and go: what they had goes back to the kernel at once. */
+        /* Snapshots and large answers come and go: what they had goes back to the kernel at once.
+         */
         (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
         (void)mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
         log_setup("vfiod");
