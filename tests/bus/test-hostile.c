@@ -190,6 +190,8 @@ static void test_what_is_not_told_yet_adds_up(Fixture *f, gconstpointer data)
         f->manager.host.devices[2] = f->manager.host.devices[--f->manager.host.n];
         manager_refresh(&f->manager);
         g_assert_cmpint(kill(f->daemon, SIGCONT), ==, 0);
+        while (!g_str_has_suffix(seen->str, "+8 "))
+                g_assert_cmpint(sd_event_run(f->event, 20 * USEC_PER_SEC), >, 0);
         fixture_settle(f);
         g_assert_cmpstr(seen->str, ==,
                         "-pci_3a0000_3a04_3a02_2e0 -pci_3a0000_3a05_3a00_2e0 "
