@@ -336,7 +336,7 @@ void fixture_tear_down(Fixture *f, gconstpointer data)
 
 void fixture_settle(Fixture *f)
 {
-        while (sd_event_run(f->event, 100 * USEC_PER_MSEC) > 0)
+        while (sd_event_run(f->event, 250 * USEC_PER_MSEC) > 0)
                 ;
 }
 
