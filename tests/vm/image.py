@@ -9,10 +9,12 @@ import shutil
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
-KERNELS = {"6.12": "trixie", "6.1": "bookworm"}  # the suites that have them
+KERNELS = {"6.12": "trixie", "6.1": "bookworm", "5.10": "bullseye"}  # the suites that have them
+RELEASES = ["bullseye", "bookworm", "trixie"]  # oldest first
 PACKAGES = """
     systemd-sysv dbus polkitd udev kmod linux-image-amd64 initramfs-tools zstd pciutils qemu-utils
     e2fsprogs libsmartcols1 libjson-c5 libnl-route-3-200 libkmod2 iproute2 driverctl strace
+    lvm2 mdadm btrfs-progs
 """.split()
 PREFERENCES = """\
 Package: linux-image-*
@@ -79,7 +81,8 @@ def host_suite():
 
 def guest_suite(kernel):
     """The suite around a kernel: its own, but none older than the host that builds the programs."""
-    return "trixie" if host_suite() != "bookworm" else KERNELS[kernel]
+    oldest = "bookworm" if host_suite() == "bookworm" else "trixie"
+    return max(KERNELS[kernel], oldest, key=RELEASES.index)
 
 
 def apt_sources(suites):

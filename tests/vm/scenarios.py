@@ -10,6 +10,7 @@ from vm import SPARE_PORT, TESTDEV
 BEHIND_BRIDGE = (E1000, EDU, TESTDEV)
 HOST_DRIVERS = {E1000: "e1000", EDU: "", TESTDEV: ""}
 BOTH = ("6.12", "6.1")
+ALL = (*BOTH, "5.10")
 SCENARIOS = []
 
 
@@ -47,7 +48,7 @@ def declare_bridge_group(host):
 # 1, 2
 
 
-@scenario("1 one function declared, its group behind the bridge bound", "main", BOTH)
+@scenario("1 one function declared, its group behind the bridge bound", "main", ALL)
 def whole_group(host):
     bridge = host.facts()[BRIDGE]
     declare_bridge_group(host)
@@ -122,7 +123,7 @@ WantedBy=multi-user.target
 # 3
 
 
-@scenario("3 a program reads an NVMe disk through VFIO, and release gives it back", "main", BOTH)
+@scenario("3 a program reads an NVMe disk through VFIO, and release gives it back", "main", ALL)
 def nvme_disk(host):
     host.declare("50-nvme.conf", f"Id=1b36:0010\nAddress={NVME}")
     host.settle()
@@ -139,7 +140,7 @@ def nvme_disk(host):
     host.drivers({NVME: "vfio-pci"})
 
 
-@scenario("5 the file removed: every member where it was", "main", BOTH)
+@scenario("5 the file removed: every member where it was", "main", ALL)
 def file_removed(host):
     declare_bridge_group(host)
     host.settle()
