@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A consumer of VFIO devices, as small as can be.
+/* A program that uses devices, as small as can be.
  *
  *   vfio-open status GROUP           prints "viable" or "not viable"
  *   vfio-open hold GROUP ADDRESS     opens the device, prints "open", waits to be killed
+ *   vfio-open exclusive DISK         the same with a block device that it wants for itself
  */
 
 #include <fcntl.h>
@@ -55,6 +56,21 @@ static void open_device(int group, const char *address)
                 die("VFIO_GROUP_GET_DEVICE_FD");
 }
 
+static void open_exclusively(const char *path)
+{
+        if (open(path, O_RDONLY | O_EXCL | O_CLOEXEC) < 0)
+                die(path);
+}
+
+/* Ends when it is killed. */
+static void hold_open(void)
+{
+        puts("open");
+        fflush(stdout);
+        for (;;)
+                pause();
+}
+
 int main(int argc, char *argv[])
 {
         int group;
@@ -66,11 +82,12 @@ int main(int argc, char *argv[])
         if (argc == 4 && strcmp(argv[1], "hold") == 0) {
                 group = open_group(argv[2]);
                 open_device(group, argv[3]);
-                puts("open");
-                fflush(stdout);
-                for (;;)
-                        pause();
+                hold_open();
         }
-        fprintf(stderr, "usage: vfio-open status GROUP | hold GROUP ADDRESS\n");
+        if (argc == 3 && strcmp(argv[1], "exclusive") == 0) {
+                open_exclusively(argv[2]);
+                hold_open();
+        }
+        fprintf(stderr, "usage: vfio-open status GROUP | hold GROUP ADDRESS | exclusive DISK\n");
         return 2;
 }

@@ -29,6 +29,12 @@ NIC_PORT, NIC, DRIVE = "nic", "0000:01:00.0", "0000:02:00.0"
 NIC_MODEL = {"driver": "igb", "id": "igb", "bus": NIC_PORT, "mac": "52:54:00:00:00:01", "romfile": ""}
 FILE_TEXT = "a file on the PF's namespace"
 
+# In the guests of the hazards: two NVMe disks, the first below a subsystem, so that its node is that of a
+# multipath; a card and a disk behind one bridge; a NIC; a display.
+DISKS = ("0000:01:00.0", "0000:02:00.0")
+CARD_NIC, CARD, CARD_DISK = "0000:03:00.0", "0000:05:01.0", "0000:05:02.0"
+DISPLAY = "0000:00:05.0"
+
 IOMMU = ["-device", "intel-iommu,intremap=on,caching-mode=on"]
 
 
@@ -74,6 +80,24 @@ def sriov_topology(vfs=16):
                 "-drive", f"file={disk},if=none,id=drive0,format=raw", "-device", "nvme-subsys,id=subsystem",
                 "-device", f"nvme,bus=drive,serial=vm0,subsys=subsystem,{drive_with_vfs(vfs)}",
                 "-device", "nvme-ns,drive=drive0,nsid=1"]
+    return words
+
+
+def hazards_topology(directory):
+    """The devices of the scenarios about what the host needs. The disks are blank."""
+    words = ["-netdev", "hubport,id=wire,hubid=0"]
+    for i in range(3):
+        with open(directory / f"disk{i}", "wb") as disk:
+            disk.truncate(256 << 20)
+        words += ["-drive", f"file={directory}/disk{i},if=none,id=disk{i},format=raw,cache=unsafe"]
+    for chassis, port in enumerate(("multipath", "plain", "nic", "bridge"), 1):
+        words += ["-device", f"pcie-root-port,id={port},bus=pcie.0,addr={15 + chassis:x}.0,chassis={chassis}"]
+    for device in ["nvme-subsys,id=subsystem", "nvme,bus=multipath,serial=vm0,subsys=subsystem",
+                   "nvme-ns,drive=disk0,nsid=1", "nvme,bus=plain,serial=vm1,drive=disk1",
+                   "e1000e,bus=nic,netdev=wire,romfile=", "pcie-pci-bridge,id=pci,bus=bridge",
+                   "e1000,bus=pci,addr=1,romfile=", "virtio-blk-pci,bus=pci,addr=2,drive=disk2",
+                   "VGA,bus=pcie.0,addr=5"]:
+        words += ["-device", device]
     return words
 
 
