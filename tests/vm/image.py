@@ -25,6 +25,7 @@ EXCLUDED = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"]
 PROGRAMS = {  # installed in /usr/local/bin of the guest
     "vm-agent": HERE / "agent.c",
     "vfio-open": HERE / "vfio-open.c",
+    "agree": HERE.parent / "sim" / "agree.c",
     "floor": HERE.parent / "bench" / "floor.c",
     "nvme-online": HERE.parent / "bench" / "nvme-online.c",
 }
@@ -130,7 +131,7 @@ def build_programs(build_dir, into):
     for name, source in PROGRAMS.items():
         binary = build_dir / "vm" / name
         if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-            command("gcc", "-std=gnu11", "-O2", "-Wall", "-static", "-o", binary, source)
+            command("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-static", "-o", binary, source)
         shutil.copy2(binary, into / name)
 
 

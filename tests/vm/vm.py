@@ -83,6 +83,20 @@ def sriov_topology(vfs=16):
     return words
 
 
+def agreement_topology(directory):
+    """The devices of the simulated host `qemu`: those of the scenarios, and behind them those of SR-IOV."""
+    disk = directory / "drive.raw"
+    disk.write_bytes(bytes(1 << 20))
+    nic = {**NIC_MODEL, "bus": "igb"}
+    return [*full_topology(directory),
+            "-device", "pcie-root-port,id=igb,bus=pcie.0,addr=15.0,chassis=7",
+            "-device", "pcie-root-port,id=drive,bus=pcie.0,addr=16.0,chassis=8",
+            "-device", ",".join(f"{key}={value}" for key, value in nic.items() if key != "id"),
+            "-drive", f"file={disk},if=none,id=drive0,format=raw", "-device", "nvme-subsys,id=drives",
+            "-device", f"nvme,bus=drive,serial=vm2,subsys=drives,{drive_with_vfs(16)}",
+            "-device", "nvme-ns,drive=drive0,nsid=1"]
+
+
 def hazards_topology(directory):
     """The devices of the scenarios about what the host needs. The disks are blank."""
     words = ["-netdev", "hubport,id=wire,hubid=0"]
@@ -232,7 +246,7 @@ class Guest:
         deadline = time.monotonic() + BOOT_SECONDS
         while self._line(deadline) != "ready":
             pass
-        self.run("systemctl is-system-running --wait", seconds=BOOT_SECONDS)
+        self.run("systemctl is-system-running --wait; udevadm settle", seconds=BOOT_SECONDS)
 
     def run(self, script, seconds=60):
         """Runs a bash script as root in the guest."""
