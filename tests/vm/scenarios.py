@@ -524,20 +524,3 @@ def restarts(host):
     host.same("events of the device", host.uevents(NVME), [])
     host.same("drivers and overrides", host.facts(), facts)
     host.sh("systemctl stop hold")
-
-
-@scenario("12 a release that waits for the holder costs nothing else", "faults")
-def held_release(host):
-    host.write("/etc/vfiod/vfiod.conf.d/50-vm.conf", "[Daemon]\nWriteTimeoutSec=3s\n")
-    host.sh("systemctl restart vfiod")
-    host.ctl(f"bind {NVME}")
-    hold(host, NVME)
-    host.ctl(f"release {NVME}", status=7)
-    host.state(NVME, "stuck", "write-timeout")
-    host.ctl(f"bind {E1000E[0]}")
-    host.ctl(f"release {E1000E[0]}")
-    host.drivers(all_on(E1000E, "e1000e"))
-    host.sh("systemctl stop hold")
-    host.drivers({NVME: "nvme"})
-    host.state(NVME, "unmanaged")
-    host.sh("rm -r /etc/vfiod/vfiod.conf.d; systemctl restart vfiod")
