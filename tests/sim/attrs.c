@@ -266,30 +266,30 @@ static bool is_no_vf(void *d)
 }
 
 static const Attr device_attrs[] = {
-        { "vendor", 0444, show_vendor, NULL, false, NULL },
-        { "device", 0444, show_device, NULL, false, NULL },
-        { "subsystem_vendor", 0444, show_subvendor, NULL, false, NULL },
-        { "subsystem_device", 0444, show_subdevice, NULL, false, NULL },
-        { "class", 0444, show_class, NULL, false, NULL },
-        { "revision", 0444, show_revision, NULL, false, NULL },
-        { "modalias", 0444, show_modalias, NULL, false, NULL },
-        { "resource", 0444, show_resource, NULL, false, NULL },
-        { "numa_node", 0644, show_numa, NULL, false, NULL },
-        { "boot_vga", 0444, show_boot_vga, NULL, false, has_vga },
-        { "reset_method", 0644, show_reset, NULL, false, has_reset },
-        { "config", 0644, show_config, NULL, true, NULL },
-        { "driver_override", 0644, show_override, store_override, false, NULL },
-        { "uevent", 0644, show_uevent, store_uevent, false, NULL },
-        { "sriov_totalvfs", 0444, show_total, NULL, false, has_vfs },
-        { "sriov_numvfs", 0644, show_numvfs, store_numvfs, false, has_vfs },
-        { "sriov_offset", 0444, show_offset, NULL, false, has_vfs },
-        { "sriov_stride", 0444, show_stride, NULL, false, has_vfs },
-        { "sriov_vf_device", 0444, show_vf_device, NULL, false, has_vfs },
-        { "sriov_drivers_autoprobe", 0644, show_autoprobe, store_autoprobe, false, has_vfs },
-        { "remove", 0220, NULL, store_remove, false, is_no_vf },
+        { "vendor", 0444, show_vendor, NULL, false, NULL, false },
+        { "device", 0444, show_device, NULL, false, NULL, false },
+        { "subsystem_vendor", 0444, show_subvendor, NULL, false, NULL, false },
+        { "subsystem_device", 0444, show_subdevice, NULL, false, NULL, false },
+        { "class", 0444, show_class, NULL, false, NULL, false },
+        { "revision", 0444, show_revision, NULL, false, NULL, false },
+        { "modalias", 0444, show_modalias, NULL, false, NULL, true },
+        { "resource", 0444, show_resource, NULL, false, NULL, false },
+        { "numa_node", 0644, show_numa, NULL, false, NULL, false },
+        { "boot_vga", 0444, show_boot_vga, NULL, false, has_vga, false },
+        { "reset_method", 0644, show_reset, NULL, false, has_reset, false },
+        { "config", 0644, show_config, NULL, true, NULL, false },
+        { "driver_override", 0644, show_override, store_override, false, NULL, false },
+        { "uevent", 0644, show_uevent, store_uevent, false, NULL, false },
+        { "sriov_totalvfs", 0444, show_total, NULL, false, has_vfs, true },
+        { "sriov_numvfs", 0644, show_numvfs, store_numvfs, false, has_vfs, false },
+        { "sriov_offset", 0444, show_offset, NULL, false, has_vfs, false },
+        { "sriov_stride", 0444, show_stride, NULL, false, has_vfs, false },
+        { "sriov_vf_device", 0444, show_vf_device, NULL, false, has_vfs, false },
+        { "sriov_drivers_autoprobe", 0644, show_autoprobe, store_autoprobe, false, has_vfs, false },
+        { "remove", 0220, NULL, store_remove, false, is_no_vf, false },
 };
 
-static const Attr power_attr = { "control", 0644, show_power, store_power, false, NULL };
+static const Attr power_attr = { "control", 0644, show_power, store_power, false, NULL, false };
 
 void device_add_attributes(Device *d)
 {
@@ -318,10 +318,10 @@ DRIVER_STORE(remove_id, driver_remove_id)
 void driver_add_attributes(Driver *drv)
 {
         static const Attr attrs[] = {
-                { "bind", 0200, NULL, store_bind, false, NULL },
-                { "unbind", 0200, NULL, store_unbind, false, NULL },
-                { "new_id", 0200, NULL, store_new_id, false, NULL },
-                { "remove_id", 0200, NULL, store_remove_id, false, NULL },
+                { "bind", 0200, NULL, store_bind, false, NULL, false },
+                { "unbind", 0200, NULL, store_unbind, false, NULL, false },
+                { "new_id", 0200, NULL, store_new_id, false, NULL, false },
+                { "remove_id", 0200, NULL, store_remove_id, false, NULL, false },
         };
 
         for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++)
@@ -355,9 +355,9 @@ SHOW(one)
 void bus_add_attributes(Node *bus)
 {
         static const Attr attrs[] = {
-                { "drivers_probe", 0200, NULL, store_probe, false, NULL },
-                { "rescan", 0200, NULL, store_rescan, false, NULL },
-                { "drivers_autoprobe", 0444, show_one, NULL, false, NULL },
+                { "drivers_probe", 0200, NULL, store_probe, false, NULL, false },
+                { "rescan", 0200, NULL, store_rescan, false, NULL, false },
+                { "drivers_autoprobe", 0444, show_one, NULL, false, NULL, false },
         };
 
         for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++)
@@ -365,4 +365,4 @@ void bus_add_attributes(Node *bus)
 }
 
 /* Of a group, and with no object the container. An open counts; see fuse.c. */
-const Attr vfio_node = { "vfio", 0666, NULL, NULL, false, NULL };
+const Attr vfio_node = { "vfio", 0666, NULL, NULL, false, NULL, false };

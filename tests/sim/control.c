@@ -115,7 +115,7 @@ static void reset(void)
         faults_clear();
         model_start();
         (void)events_command(2, argv, error, sizeof(error));
-        log_clear();
+        log_clear(true);
 }
 
 /* Commands that need the model. */
@@ -172,7 +172,7 @@ int control_run(char *line, FILE *out)
         else if (strcmp(argv[0], "log") == 0 && out)
                 log_dump(out);
         else if (strcmp(argv[0], "clear-log") == 0)
-                log_clear();
+                log_clear(false);
         else {
                 pthread_mutex_lock(&sim.lock);
                 r = run_model(argc, argv, rest, out, error, sizeof(error));

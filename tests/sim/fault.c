@@ -26,6 +26,7 @@ typedef struct Rule {
 } Rule;
 
 typedef struct Entry {
+        unsigned number;
         int pid, result;
         bool ended;
         char *path, *value;
@@ -37,7 +38,7 @@ static struct {
         Rule *rules;
         unsigned held, epoch;
         Entry *log;
-        unsigned n_log, allocated;
+        unsigned n_log, allocated, last_number;
 } faults = { .lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER };
 
 static const struct {
@@ -208,8 +209,9 @@ static void note(Write *w)
                 faults.log = grown;
                 faults.allocated = n;
         }
-        w->number = faults.n_log;
-        faults.log[faults.n_log++] = (Entry){ w->pid, 0, false, strdup(w->path), strdup(w->value) };
+        w->number = ++faults.last_number;
+        faults.log[faults.n_log++] =
+                (Entry){ w->number, w->pid, 0, false, strdup(w->path), strdup(w->value) };
 }
 
 int write_begins(Write *w)
@@ -239,10 +241,12 @@ int write_ends(const Write *w, int result)
         int r = w->after ? run_rule(w->after, w) : 0;
 
         pthread_mutex_lock(&faults.lock);
-        if (w->number < faults.n_log) {
-                faults.log[w->number].result = r < 0 ? r : result;
-                faults.log[w->number].ended = true;
-        }
+        for (unsigned i = faults.n_log; i-- > 0;)
+                if (faults.log[i].number == w->number) {
+                        faults.log[i].result = r < 0 ? r : result;
+                        faults.log[i].ended = true;
+                        break;
+                }
         pthread_mutex_unlock(&faults.lock);
         return r < 0 ? r : result;
 }
@@ -252,14 +256,20 @@ unsigned log_count(void)
         return faults.n_log;
 }
 
-void log_clear(void)
+void log_clear(bool all)
 {
+        unsigned kept = 0;
+
         pthread_mutex_lock(&faults.lock);
         for (unsigned i = 0; i < faults.n_log; i++) {
+                if (!all && !faults.log[i].ended) {
+                        faults.log[kept++] = faults.log[i];
+                        continue;
+                }
                 free(faults.log[i].path);
                 free(faults.log[i].value);
         }
-        faults.n_log = 0;
+        faults.n_log = kept;
         pthread_mutex_unlock(&faults.lock);
 }
 

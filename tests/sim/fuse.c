@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The tree as a filesystem: libfuse's low level, many threads, one per request that is held. */
+/*
+ * The tree as a filesystem: libfuse's low level, many threads, one per request that is held. It is
+ * mounted twice. What is to be /sys has no open(), and what never changes is read once: a large
+ * host is read at two requests per file. What is to be /dev/vfio counts who has a node open.
+ */
 
 #define FUSE_USE_VERSION 312
 #include "sim.h"
@@ -13,12 +17,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PAGE = 4096, MAX_THREADS = 4096, MAX_IDLE_THREADS = 16 };
+enum { PAGE = 4096, MAX_THREADS = 4096, MAX_IDLE_THREADS = 4, N_SESSIONS = 2 };
 
 /* What changes is told to the kernel (tree_invalidate), so it may keep names for good. */
 static const double FOR_GOOD = 1e6;
 
-static struct fuse_session *session;
+static struct fuse_session *sessions[N_SESSIONS];
 
 /* With the tree's lock. */
 static void fill_stat(const Node *node, uint64_t inode, struct stat *st)
@@ -38,9 +42,10 @@ static void fill_stat(const Node *node, uint64_t inode, struct stat *st)
                 st->st_size = node->attr->show(node->object, NULL, 0, 0);
 }
 
+/* What varies is looked up each time, and then is an inode with nothing cached. */
 static double lifetime(const Node *node)
 {
-        return node->type == NODE_ATTR && node->attr->store ? 0 : FOR_GOOD;
+        return tree_varies(node) ? 0 : FOR_GOOD;
 }
 
 static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -55,7 +60,8 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
                 node->refs++;
                 e.ino = tree_inode(node);
                 e.generation = 1;
-                e.attr_timeout = e.entry_timeout = lifetime(node);
+                e.entry_timeout = lifetime(node);
+                e.attr_timeout = FOR_GOOD;
                 fill_stat(node, e.ino, &e.attr);
         }
         tree_unlock();
@@ -90,17 +96,14 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
         struct stat st;
         Node *node;
-        double keep = 0;
 
         tree_lock();
         node = tree_from_inode(ino);
-        if (node) {
+        if (node)
                 fill_stat(node, ino, &st);
-                keep = lifetime(node);
-        }
         tree_unlock();
         if (node)
-                fuse_reply_attr(req, &st, keep);
+                fuse_reply_attr(req, &st, FOR_GOOD);
         else
                 fuse_reply_err(req, ENOENT);
 }
@@ -141,11 +144,6 @@ static void on_readlink(fuse_req_t req, fuse_ino_t ino)
                 fuse_reply_readlink(req, text);
         else
                 fuse_reply_err(req, ENOENT);
-}
-
-static void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-        fuse_reply_open(req, fi);
 }
 
 static size_t fill_directory(fuse_req_t req, const Node *dir, char *buffer, size_t size,
@@ -189,7 +187,13 @@ static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
         free(buffer);
 }
 
-/* What a removed file says: it cannot be opened, as in kernfs. */
+/* The kernel asks no more. */
+static void on_open_any(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        fuse_reply_err(req, ENOSYS);
+}
+
+/* What was removed cannot be opened, as in kernfs. */
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         int r = -ENODEV;
@@ -199,14 +203,14 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         node = tree_from_inode(ino);
         if (node && !node->dead) {
                 node->refs++;
-                count_look(node);
                 r = 0;
         }
         tree_unlock();
-        if (r >= 0 && node->type == NODE_ATTR && node->attr == &vfio_node)
+        if (r >= 0 && node->attr == &vfio_node)
                 r = group_open(node->object, fuse_req_ctx(req)->pid);
-        if (r < 0 && node) {
-                forget(ino, 1);
+        if (r < 0) {
+                if (node)
+                        forget(ino, 1);
                 fuse_reply_err(req, -r);
                 return;
         }
@@ -242,6 +246,8 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
         node = tree_from_inode(ino);
         if (node && node->dead)
                 node = NULL;
+        if (node)
+                count_look(node);
         if (node && node->type == NODE_TEXT)
                 n = snprintf(buffer, sizeof(buffer), "%s", node->text);
         tree_unlock();
@@ -294,49 +300,82 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
         conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
-        printf("ready\n");
-        fflush(stdout);
 }
 
 static void invalidate(uint64_t parent, const char *name)
 {
-        (void)fuse_lowlevel_notify_inval_entry(session, parent, name, strlen(name));
+        for (int i = 0; i < N_SESSIONS; i++)
+                (void)fuse_lowlevel_notify_inval_entry(sessions[i], parent, name, strlen(name));
 }
 
-static const struct fuse_lowlevel_ops operations = {
-        .init = on_init,
-        .lookup = on_lookup,
-        .forget = on_forget,
-        .forget_multi = on_forget_multi,
-        .getattr = on_getattr,
-        .setattr = on_setattr,
-        .readlink = on_readlink,
-        .opendir = on_opendir,
-        .readdir = on_readdir,
-        .open = on_open,
-        .release = on_release,
-        .read = on_read,
-        .write = on_write,
+static const struct fuse_lowlevel_ops operations[N_SESSIONS] = {
+        {
+                .init = on_init,
+                .lookup = on_lookup,
+                .forget = on_forget,
+                .forget_multi = on_forget_multi,
+                .getattr = on_getattr,
+                .setattr = on_setattr,
+                .readlink = on_readlink,
+                .readdir = on_readdir,
+                .open = on_open_any,
+                .read = on_read,
+                .write = on_write,
+        },
+        {
+                .init = on_init,
+                .lookup = on_lookup,
+                .forget = on_forget,
+                .forget_multi = on_forget_multi,
+                .getattr = on_getattr,
+                .setattr = on_setattr,
+                .readdir = on_readdir,
+                .open = on_open,
+                .release = on_release,
+        },
 };
 
-int serve(const char *where)
+static struct fuse_session *mount_one(const struct fuse_lowlevel_ops *ops, const char *top,
+                                      const char *name)
 {
-        char name[] = "vfio-sim", options[] = "-oallow_other,default_permissions,fsname=sysfs";
-        char *argv[] = { name, options };
+        char program[] = "vfio-sim", options[] = "-oallow_other,default_permissions,fsname=sysfs";
+        char *argv[] = { program, options }, where[PATH_SIZE];
         struct fuse_args args = FUSE_ARGS_INIT(2, argv);
-        struct fuse_loop_config *config = fuse_loop_cfg_create();
-        int r;
+        struct fuse_session *session;
 
-        session = fuse_session_new(&args, &operations, sizeof(operations), NULL);
-        if (!session || !config || fuse_session_mount(session, where) != 0)
-                return -EIO;
-        tree_invalidate = invalidate;
-        fuse_set_signal_handlers(session);
+        snprintf(where, sizeof(where), "%s/%s", top, name);
+        session = fuse_session_new(&args, ops, sizeof(*ops), NULL);
+        if (!session || fuse_session_mount(session, where) != 0)
+                errx(1, "%s cannot be mounted", where);
+        return session;
+}
+
+static void *run(void *session)
+{
+        struct fuse_loop_config *config = fuse_loop_cfg_create();
+
+        if (!config)
+                errx(1, "out of memory");
         fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
         fuse_loop_cfg_set_idle_threads(config, MAX_IDLE_THREADS);
-        r = fuse_session_loop_mt(session, config);
+        (void)fuse_session_loop_mt(session, config);
         fuse_session_unmount(session);
-        fuse_session_destroy(session);
-        fuse_loop_cfg_destroy(config);
-        return r;
+        return NULL;
+}
+
+int serve(const char *top)
+{
+        pthread_t other;
+
+        sessions[0] = mount_one(&operations[0], top, "sys");
+        sessions[1] = mount_one(&operations[1], top, "vfio");
+        tree_invalidate = invalidate;
+        fuse_set_signal_handlers(sessions[0]);
+        printf("ready\n");
+        fflush(stdout);
+        if (pthread_create(&other, NULL, run, sessions[1]) != 0)
+                return -EAGAIN;
+        run(sessions[0]);
+        fuse_session_exit(sessions[1]);
+        return 0;
 }

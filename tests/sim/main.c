@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * vfio-sim HOST-FILE KERNEL MOUNT-POINT CONTROL-SOCKET: mounts "sys" and "vfio", which are to be
- * bound over /sys and /dev/vfio, prints "ready" and serves until it is ended. See docs/HACKING.md.
+ * vfio-sim HOST-FILE KERNEL MOUNT-POINT CONTROL-SOCKET: mounts below it what is to be bound
+ * over /sys (sys/sys) and over /dev/vfio (vfio/vfio), prints "ready" and serves until it is ended.
+ * See docs/HACKING.md.
  */
 
 #include "sim.h"

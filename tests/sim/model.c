@@ -72,15 +72,32 @@ Driver *driver_find(const char *name)
         return NULL;
 }
 
-/* The lowest free number, as the kernel's ida gives it. The list is sorted. */
+/* The lowest free number, as the kernel's ida gives it. */
+static int free_number(void)
+{
+        Group *g = sim.dense ? sim.dense : sim.groups;
+
+        if (!g || (!sim.dense && g->number > 0))
+                return 0;
+        while (g->next && g->next->number == g->number + 1)
+                g = g->next;
+        sim.dense = g;
+        return g->number + 1;
+}
+
 static Group *group_get(int number)
 {
         Group **p = &sim.groups, *g;
         char name[16];
 
         if (number < 0)
-                for (number = 0; *p && (*p)->number == number; p = &(*p)->next)
-                        number++;
+                number = free_number();
+        g = sim.dense && sim.dense->number < number ? sim.dense : NULL;
+        if (sim.last_group && sim.last_group->number < number &&
+            (!g || sim.last_group->number > g->number))
+                g = sim.last_group;
+        if (g)
+                p = &g->next;
         while (*p && (*p)->number < number)
                 p = &(*p)->next;
         if (*p && (*p)->number == number)
@@ -95,6 +112,7 @@ static Group *group_get(int number)
         g->node = node_dir(node_path(sim.sys, "kernel/iommu_groups"), name, NULL);
         g->devices = node_dir(g->node, "devices", NULL);
         node_text(g->node, "type", 0644, "DMA-FQ\n");
+        sim.last_group = g;
         return g;
 }
 
@@ -103,6 +121,7 @@ static void group_put(Group *g)
 {
         if (--g->members > 0)
                 return;
+        sim.last_group = sim.dense = NULL;
         for (Group **p = &sim.groups; *p; p = &(*p)->next)
                 if (*p == g) {
                         *p = g->next;
@@ -180,6 +199,8 @@ void group_close(Group *g)
 
 static Device *find_bridge(const Device *d)
 {
+        if (d->domain < SMALL_DOMAINS)
+                return sim.behind[d->domain][d->bus & 255];
         for (Device *b = sim.devices; b; b = b->next)
                 if (b->registered && b->secondary >= 0 && b->domain == d->domain &&
                     (unsigned)b->secondary == d->bus)
@@ -190,17 +211,12 @@ static Device *find_bridge(const Device *d)
 /* The directory that it is in: a bridge's, or that of its root bus. */
 static Node *find_parent(const Device *d)
 {
-        static const Device *last; /* functions of a bus come one after another */
-        Device *b = d->pf ? NULL : (Device *)last;
+        Device *b;
         char name[64];
 
         if (d->pf)
                 return d->pf->node->parent;
-        if (d->above[0])
-                b = device_find(d->above);
-        else if (!b || !b->registered || b->domain != d->domain || b->secondary != (int)d->bus)
-                b = find_bridge(d);
-        last = b;
+        b = d->above[0] ? device_find(d->above) : find_bridge(d);
         if (b && b != d)
                 return b->node;
         snprintf(name, sizeof(name), "devices/pci%04x:%02x", d->domain, d->bus);
@@ -240,6 +256,8 @@ void device_register(Device *d, bool event)
                 sim.last_device = &d->next;
         }
         d->registered = true;
+        if (d->secondary >= 0 && d->domain < SMALL_DOMAINS)
+                sim.behind[d->domain][d->secondary & 255] = d;
         d->node = node_dir(find_parent(d), d->name, d);
         d->node->device = d;
         free(d->path);
@@ -292,6 +310,8 @@ int device_remove(Device *d, bool surprise)
         if (d->num_vfs > 0)
                 sriov_disable(d);
         d->registered = false;
+        if (d->secondary >= 0 && d->domain < SMALL_DOMAINS)
+                sim.behind[d->domain][d->secondary & 255] = NULL;
         node_remove_name(sim.bus_devices, d->name);
         leave_group(d);
         node_remove(d->node);
@@ -389,12 +409,13 @@ static void bind_all(void)
 void model_start(void)
 {
         if (sim.sys) {
-                node_remove_name(tree_root(), "sys");
-                node_remove_name(tree_root(), "vfio");
+                node_clear(sim.sys);
+                node_clear(sim.vfio_dir);
         }
         sim.devices = NULL;
         sim.drivers = NULL;
-        sim.groups = NULL;
+        sim.groups = sim.last_group = sim.dense = NULL;
+        memset(sim.behind, 0, sizeof(sim.behind));
         sim.blocks = NULL;
         sim.last_device = &sim.devices;
         sim.last_driver = &sim.drivers;

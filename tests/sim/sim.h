@@ -20,6 +20,7 @@ enum {
         NAME_SIZE = 64,
         MAX_NETS = 4,
         PATH_SIZE = 1024,
+        SMALL_DOMAINS = 64,
 };
 
 typedef struct Device Device;
@@ -105,7 +106,9 @@ typedef struct Sim {
         bool rescan_locked;
         Device *devices, **last_device;
         Driver *drivers, **last_driver;
-        Group *groups;
+        Group *groups;                      /* by number */
+        Group *last_group, *dense;          /* the last that was asked for; the last before a gap */
+        Device *behind[SMALL_DOMAINS][256]; /* the bridge to a bus of a small domain */
         Block *blocks, **last_block;
         Node *sys, *vfio_dir, *bus_devices, *bus_drivers, *slots;
         char host_path[512];
@@ -189,7 +192,7 @@ void faults_release(void);
 void faults_dump(FILE *f);
 unsigned faults_held(void);
 void log_dump(FILE *f);
-void log_clear(void);
+void log_clear(bool all); /* or but those that are under way */
 unsigned log_count(void);
 void count_look(const Node *node); /* with the tree's lock */
 

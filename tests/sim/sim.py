@@ -122,14 +122,15 @@ class Sim:
     def _start_simulator(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(dir="/run/sim"))
         mounted = self.directory / "mnt"
-        mounted.mkdir()
+        for name in ("sys", "vfio"):
+            os.makedirs(mounted / name)
         (self.directory / "host").write_text(self.host.read_text() + "\n".join(self.lines) + "\n")
         self.simulator = subprocess.Popen([PROGRAMS["VFIO_SIM"], self.directory / "host", self.kernel, mounted,
                                            self.directory / "control"], stdout=subprocess.PIPE)
         if self.simulator.stdout.readline() != b"ready\n":
             raise SimError(f"vfio-sim does not start: {self.simulator.wait()}")
-        mount(mounted / "sys", "/sys", flags=MS_BIND)
-        mount(mounted / "vfio", "/dev/vfio", flags=MS_BIND)
+        mount(mounted / "sys/sys", "/sys", flags=MS_BIND)
+        mount(mounted / "vfio/vfio", "/dev/vfio", flags=MS_BIND)
         self.connection = self._connect()
         self._clean()
 
@@ -424,7 +425,7 @@ class Sim:
             self.simulator.kill()  # ends every request that is held
             self.simulator.wait()
             self.simulator.stdout.close()
-        for path in [*self.overlaid, "/sys", "/dev/vfio", self.directory / "mnt"]:
+        for path in [*self.overlaid, "/sys", "/dev/vfio", self.directory / "mnt/sys", self.directory / "mnt/vfio"]:
             umount(path)
         if self.bus:
             self.stop_bus()

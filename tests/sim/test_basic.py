@@ -147,6 +147,21 @@ class SimulatorTest(SimTest):
         sim.reset()
         self.assertEqual(sim.dump(), before)
         self.assertLess(time.monotonic() - started, 1)
+        sim.start()
+        sim.expect(0, "bind", NVME)
+
+    def test_a_write_that_is_held_stays_in_the_log(self):
+        sim = self.sim("qemu")
+        sim.start()
+        sim.fault("hold", path="*/nvme/unbind")
+        sim.expect(0, "bind", "--no-wait", NVME)
+        sim.wait_held()
+        self.assertGreater(len(sim.log()), 1)
+        sim.control("clear-log")
+        self.assertEqual([w["result"] for w in sim.log()], [None])
+        sim.release()
+        sim.wait_driver(NVME, "vfio-pci")
+        self.assertEqual([w["result"] for w in sim.log() if w["path"].endswith("/nvme/unbind")], [0])
 
     def test_blocks_and_holders(self):
         sim = self.sim("desktop")

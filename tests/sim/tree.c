@@ -270,6 +270,12 @@ void node_remove(Node *node)
         tree_unlock();
 }
 
+void node_clear(Node *parent)
+{
+        while (parent->first)
+                node_remove(parent->first);
+}
+
 Node *node_child(Node *parent, const char *name)
 {
         Node *node;
@@ -304,17 +310,16 @@ Node *tree_from_inode(uint64_t inode)
         return inode == 1 ? root : slot < n_slots ? slots[slot] : NULL;
 }
 
-/* Whether a write may take long. Two writers of one inode would wait for one another in FUSE. */
-static bool is_written(const Node *node)
+bool tree_varies(const Node *node)
 {
-        return node->type == NODE_ATTR && node->attr->store;
+        return node->type == NODE_ATTR && (node->attr->store || node->attr->varies);
 }
 
 uint64_t tree_inode(const Node *node)
 {
         if (node == root)
                 return 1;
-        return (uint64_t)(is_written(node) ? ++last_seq : node->seq) << 32 | node->slot;
+        return (uint64_t)(tree_varies(node) ? ++last_seq : node->seq) << 32 | node->slot;
 }
 
 void tree_unref(Node *node, uint64_t n)

@@ -23,6 +23,7 @@ typedef struct Attr {
         int (*store)(void *object, const char *data, size_t size);
         bool binary; /* show is asked for an offset, and is not cut at 4096 bytes */
         bool (*has)(void *object);
+        bool varies; /* without being written */
 } Attr;
 
 typedef enum NodeType { NODE_DIR, NODE_LINK, NODE_TEXT, NODE_ATTR } NodeType;
@@ -54,7 +55,8 @@ Node *node_text(Node *parent, const char *name, mode_t mode, const char *text);
 Node *node_attr(Node *parent, const Attr *attr, void *object);
 Node *node_attr_named(Node *parent, const char *name, const Attr *attr, void *object);
 Node *node_link(Node *parent, const char *name, const Node *target);
-void node_remove(Node *node); /* with all below it; NULL: nothing */
+void node_remove(Node *node);  /* with all below it; NULL: nothing */
+void node_clear(Node *parent); /* removes all below it */
 void node_remove_name(Node *parent, const char *name);
 Node *node_child(Node *parent, const char *name);
 
@@ -66,7 +68,10 @@ void tree_lock(void);
 void tree_unlock(void);
 Node *tree_lookup(Node *parent, const char *name);
 Node *tree_from_inode(uint64_t inode);
-uint64_t tree_inode(const Node *node); /* a new one each time where writes may be held */
+/* What varies has a new one each time: nothing of it is cached, and two who write, of whom one is
+ * held, do not wait for one another in FUSE. */
+uint64_t tree_inode(const Node *node);
+bool tree_varies(const Node *node);
 void tree_unref(Node *node, uint64_t n);
 
 /* Called without the lock when a name comes or goes in a directory that the kernel knows. */
