@@ -249,7 +249,9 @@ int driver_new_id(Driver *drv, const char *text)
                                       .subdevice = id.subdevice,
                                       .class = id.class };
 
-                if (driver_matches(drv, &fake))
+                /* 5.10 looks at the static ids only. */
+                if (any_matches(drv->ids, &fake) ||
+                    (sim.kernel > KERNEL_5_10 && any_matches(drv->dynamic, &fake)))
                         return -EEXIST;
         }
         copy = malloc(sizeof(Id));

@@ -29,15 +29,17 @@ void vfio_add(Device *d)
         event_node(node_dir(node_dir(d->node, "vfio-dev", d), name, d), "add", "vfio-dev");
 }
 
-/* Waits for those who have the device open. */
+/* Waits for those who have the device open: 6.1 with its own node still there. */
 void vfio_remove(Device *d)
 {
         Group *g = d->group;
         char name[32];
 
-        node_remove_name(d->node, "vfio-dev");
+        if (sim.kernel != KERNEL_6_1)
+                node_remove_name(d->node, "vfio-dev");
         while (d->users > 0 || g->openers > 0)
                 sim_wait();
+        node_remove_name(d->node, "vfio-dev");
         if (--g->vfio_members > 0)
                 return;
         snprintf(name, sizeof(name), "%d", g->number);
