@@ -4,12 +4,12 @@ sim.start() runs the shipped daemon on it. To be run by tests/sim/run, in namesp
 docs/HACKING.md tells what the simulator does."""
 
 import collections
+import contextlib
 import ctypes
 import json
 import os
 import pathlib
 import re
-import select
 import shutil
 import signal
 import socket
@@ -286,6 +286,7 @@ class Sim:
         self.bus.stdout.readline()  # printed once it listens
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(self.directory / "notify"))
+        threading.Thread(target=self._read_notifications, daemon=True).start()
 
     def stop_bus(self):
         self.bus.kill()
@@ -322,9 +323,13 @@ class Sim:
             self.wait_for(lambda: self.vfioctl("jobs").status == 0, "vfiod does not answer")
 
     def notified(self):
-        while select.select([self.notify], [], [], 0)[0]:
-            self.notifications += self.notify.recv(4096).decode().splitlines()
         return self.notifications
+
+    def _read_notifications(self):
+        """As the service manager does: whoever notifies waits while nobody reads."""
+        with contextlib.suppress(OSError):
+            while data := self.notify.recv(4096):
+                self.notifications += data.decode().splitlines()
 
     def stop(self):
         """As systemd does it. Returns the exit status."""
@@ -429,6 +434,7 @@ class Sim:
             umount(path)
         if self.bus:
             self.stop_bus()
+            self.notify.shutdown(socket.SHUT_RD)
             self.notify.close()
         if self.connection:
             self.connection.close()

@@ -3,6 +3,7 @@
 key=value …` lines. Counts, CPU and memory are asserted; times by the clock are only told."""
 
 import concurrent.futures
+import os
 import pathlib
 import statistics
 import sys
@@ -19,6 +20,7 @@ BUS_SOCKET = "/run/dbus/system_bus_socket"
 QUIET_SEC = 0.3
 OVERHEAD_KIB, DEVICE_KIB = 2048, 3
 START_USER_SEC, EVENT_CPU_MSEC, OBJECTS_MSEC = 1.0, 5.0, 200.0
+SLACK = float(os.environ.get("SCALE_SLACK", 2))  # CPU time grows where others share the caches
 LOOKS_MEAN, LOOKS_MAX = 4, 4 * N_VFS
 
 
@@ -73,7 +75,7 @@ class ScaleTest(SimTest):
         sim = self.start()
         user, system = self.times(sim)
         say("start", functions=10000, user_sec=user, system_sec=system, wall_sec=self.wall)
-        self.assertLess(user, START_USER_SEC)
+        self.assertLess(user, START_USER_SEC * SLACK)
         self.check_looks(sim, "start")
         self.check_memory(sim, 10000)
 
@@ -90,7 +92,7 @@ class ScaleTest(SimTest):
         cpu, wall = min(t[0] for t in took) / 1e6, min(t[1] for t in took) * 1e3
         say("objects", functions=10000, kib=took[0][2] // 1024, cpu_msec=cpu, wall_msec=wall)
         self.assertGreater(took[0][2], 10000 * 100)
-        self.assertLess(cpu, OBJECTS_MSEC)
+        self.assertLess(cpu, OBJECTS_MSEC * SLACK)
         self.check_memory(sim, 10000)
 
     def test_an_event(self):
@@ -106,7 +108,7 @@ class ScaleTest(SimTest):
             sent = int(sim.events("sent")) - sent
             per_event = sum(costs) / sent
             say("event", what=name, events=sent, cpu_msec=per_event, max_msec=max(costs) * len(costs) / sent)
-            self.assertLess(per_event, EVENT_CPU_MSEC)
+            self.assertLess(per_event, EVENT_CPU_MSEC * SLACK)
 
     def test_an_event_to_its_result(self):
         """A declared function comes and gets its driver."""
@@ -127,7 +129,7 @@ class ScaleTest(SimTest):
         per_event = sum(costs) / sent
         say("declared", events=sent, cpu_msec=per_event, cpu_each_msec=statistics.mean(costs),
             wall_median_msec=statistics.median(walls), wall_max_msec=max(walls))
-        self.assertLess(per_event, EVENT_CPU_MSEC)
+        self.assertLess(per_event, EVENT_CPU_MSEC * SLACK)
 
     def pfs(self, sim):
         found = sorted(a for a in sim.dump()["devices"] if sim.path(a, "sriov_numvfs").exists())
