@@ -21,7 +21,7 @@ QUIET_SEC = 0.3
 OVERHEAD_KIB, DEVICE_KIB = 2048, 3
 START_USER_SEC, EVENT_CPU_MSEC, OBJECTS_MSEC = 1.0, 5.0, 200.0
 SLACK = float(os.environ.get("SCALE_SLACK", 2))  # CPU time grows where others share the caches
-LOOKS_MEAN, LOOKS_MAX = 4, 4 * N_VFS
+LOOKS_MEAN, LOOKS_MAX = 16, N_VFS
 
 
 def say(name, **values):
