@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import time
 import unittest
@@ -162,6 +163,31 @@ class SimulatorTest(SimTest):
         sim.release()
         sim.wait_driver(NVME, "vfio-pci")
         self.assertEqual([w["result"] for w in sim.log() if w["path"].endswith("/nvme/unbind")], [0])
+
+    def test_what_is_lost_in_a_flood_is_found_nevertheless(self):
+        sim = self.sim("qemu")
+        sim.declare("Address=0000:07:00.0")
+        sim.start()
+        sim.daemon.send_signal(signal.SIGSTOP)
+        sim.events("flood", 60000)
+        self.assertRegex(pathlib.Path("/proc/net/netlink").read_text(), r" [1-9]\d+ +\d+ *\n", "nothing was dropped")
+        sim.events("lose", 10)
+        sim.control("hotplug device 0000:07:00.0 8086:10d3 group=30 net=eth9")
+        sim.events("normal")
+        sim.daemon.send_signal(signal.SIGCONT)
+        sim.wait_driver("0000:07:00.0", "vfio-pci")
+
+    def test_a_device_in_use_is_unplugged(self):
+        sim = self.sim("qemu")
+        sim.start()
+        sim.expect(0, "bind", EDU)
+        sim.hold_node(sim.group(EDU))
+        going = sim.background("unplug", EDU)
+        sim.wait_for(lambda: sim.dump()["devices"][EDU]["busy"])
+        self.assertTrue(going.is_alive())
+        sim.let_go()
+        going.join(sim.deadline)
+        sim.wait_for(lambda: sim.state(EDU) in (None, "absent"), "it is not missed")
 
     def test_blocks_and_holders(self):
         sim = self.sim("desktop")
