@@ -179,6 +179,8 @@ static int approve_members(Manager *m, const Unit *u)
                 if (!d || origin_table_find_device(&m->origins, d))
                         continue;
                 r = identity_from_device(d, &o.identity);
+                if (r >= 0 && d->driver_is_vfio)
+                        r = copy_string(d->driver, &o.intended);
                 if (r >= 0)
                         r = origin_table_put(&m->origins, &o);
         }

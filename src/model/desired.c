@@ -66,11 +66,6 @@ bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *des
         return pruned;
 }
 
-bool driver_name_is_vfio(const char *name)
-{
-        return endswith(name, "vfio-pci") || endswith(name, "vfio_pci");
-}
-
 bool target_is_managed(const Target *t)
 {
         return t->kind != TARGET_UNMANAGED || t->problem != REASON_NONE || t->num_vfs >= 0 ||

@@ -88,9 +88,6 @@ void driver_choices_free(DriverChoice *choices, size_t n);
 bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
                         const Config *config);
 
-/* vfio-pci and its variants, by the names that they have in the kernel. */
-bool driver_name_is_vfio(const char *name);
-
 /* Whether a file or request says anything about the device. */
 bool target_is_managed(const Target *t);
 

@@ -85,11 +85,20 @@ int origin_table_join(const OriginTable *t, const Inventory *inv, const Origin *
         return 0;
 }
 
-bool origin_table_knows(const OriginTable *t, const Device *d)
+bool driver_name_is_vfio(const char *name)
 {
-        for (size_t i = 0; i < t->n_origins; i++)
-                if (identity_matches(&t->origins[i].identity, d))
+        return endswith(name, "vfio-pci") || endswith(name, "vfio_pci");
+}
+
+bool origin_table_knows(const OriginTable *t, const Device *d, bool vfio)
+{
+        for (size_t i = 0; i < t->n_origins; i++) {
+                const Origin *o = &t->origins[i];
+
+                if ((!vfio || (o->intended && driver_name_is_vfio(o->intended))) &&
+                    identity_matches(&o->identity, d))
                         return true;
+        }
         return false;
 }
 

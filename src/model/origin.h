@@ -48,8 +48,11 @@ Origin *origin_table_find(const OriginTable *t, const PciAddress *address);
 /* The entry of exactly this card at this address, or NULL. */
 const Origin *origin_table_find_device(const OriginTable *t, const Device *d);
 
-/* Whether this card was seen, at whatever address, when a group was moved. */
-bool origin_table_knows(const OriginTable *t, const Device *d);
+/* Whether this card was seen, at whatever address, when it was moved; `vfio`: to a VFIO driver. */
+bool origin_table_knows(const OriginTable *t, const Device *d, bool vfio);
+
+/* vfio-pci and its variants, by the names that they have in the kernel. */
+bool driver_name_is_vfio(const char *name);
 
 /* The same for all devices: parallel to Inventory.devices, valid until the table changes. */
 _must_check_ int origin_table_join(const OriginTable *t, const Inventory *inv, const Origin ***ret);

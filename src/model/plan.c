@@ -43,16 +43,17 @@ static bool member_is_foreign(const Move *moves, size_t n, const Move *m)
 
 /*
  * Whether the group was moved before, and this is a member that it did not have then. A file or
- * request that names the member itself approves it.
+ * request that names the member itself approves it. To have been anything else before, such as a
+ * PF with VFs or without a driver, is not to have been moved with the group.
  */
 static bool member_is_new(const Planner *p, const Move *moves, size_t n, const Move *m)
 {
         if (!m->target->implied || m->kind != MOVE_TAKE ||
-            origin_table_knows(p->origins, m->device))
+            origin_table_knows(p->origins, m->device, /* vfio= */ false))
                 return false;
         for (size_t i = 0; i < n; i++)
                 if (target_moves_group(moves[i].target) && moves[i].target->matched &&
-                    origin_table_knows(p->origins, moves[i].device))
+                    origin_table_knows(p->origins, moves[i].device, /* vfio= */ true))
                         return true;
         return false;
 }

@@ -200,6 +200,24 @@ static void test_members_are_known_by_what_they_are(void)
         world_done(&w);
 }
 
+/* Only the file changed: the card that it names lost its driver before, and nothing moved along. */
+static void test_a_group_that_was_not_moved_has_not_grown(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, NIC, TARGET_NONE);
+        world_plan(&w);
+        world_run(&w);
+        g_assert_cmpstr(world_driver(&w, NIC), ==, "");
+        w.config->rules[0]->target = TARGET_VFIO;
+        world_plan(&w);
+        world_run(&w);
+        g_assert_cmpstr(world_driver(&w, NIC), ==, "vfio-pci");
+        g_assert_cmpstr(world_driver(&w, ACCELERATOR), ==, "vfio-pci");
+        world_done(&w);
+}
+
 /* A file that was there once approves nothing after it has gone. */
 static void test_approval_ends_with_the_file(void)
 {
@@ -231,6 +249,7 @@ int main(int argc, char *argv[])
         TEST(a_group_that_has_grown_is_looked_at_first);
         TEST(who_is_named_is_approved);
         TEST(members_are_known_by_what_they_are);
+        TEST(a_group_that_was_not_moved_has_not_grown);
         TEST(approval_ends_with_the_file);
         return g_test_run();
 }
