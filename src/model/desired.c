@@ -33,6 +33,13 @@ static bool update_rule(Origin *o, const Inventory *inv, const Desired *desired)
         return true;
 }
 
+/* The file that an entry is for is there, though it may just not apply. */
+static bool rule_is_there(const Origin *o, const Config *config)
+{
+        return o->rule &&
+               (config_find_rule(config, o->rule) || strv_contains(config->broken, o->rule));
+}
+
 /* The card is there, and nobody says anything of it: how it was once approved is over. */
 static bool is_forgotten(const Origin *o, const Inventory *inv, const Desired *desired)
 {
@@ -55,10 +62,8 @@ bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *des
                 if (vfs_are_back(o, inv, desired)) {
                         origin_table_forget_counted(t, &address);
                         pruned = true;
-                } else if (is_forgotten(o, inv, desired) ||
-                           (!inventory_find(inv, &address) &&
-                            !(o->rule && (config_find_rule(config, o->rule) ||
-                                          strv_contains(config->broken, o->rule))))) {
+                } else if (!rule_is_there(o, config) &&
+                           (!inventory_find(inv, &address) || is_forgotten(o, inv, desired))) {
                         origin_table_remove(t, &address);
                         pruned = true;
                 }

@@ -218,6 +218,29 @@ static void test_a_group_that_was_not_moved_has_not_grown(void)
         world_done(&w);
 }
 
+/* As long as a file's cards are not all there, nothing moves; what it approved stays approved. */
+static void test_approval_waits_for_the_cards_of_a_file(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, ACCELERATOR, TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        origin_table_prune(&w.origins, w.inv, w.desired, w.config);
+        grow_group(&w);
+        w.host.n--;
+        w.config->rules[0]->match.expect = 2;
+        world_plan(&w);
+        g_assert_cmpint(world_status(&w, ACCELERATOR).reason, ==, REASON_EXPECT_MISMATCH);
+        origin_table_prune(&w.origins, w.inv, w.desired, w.config);
+        w.config->rules[0]->match.expect = 1;
+        world_plan(&w);
+        world_run(&w);
+        g_assert_cmpstr(world_driver(&w, NIC), ==, "vfio-pci");
+        world_done(&w);
+}
+
 /* A file that was there once approves nothing after it has gone. */
 static void test_approval_ends_with_the_file(void)
 {
@@ -250,6 +273,7 @@ int main(int argc, char *argv[])
         TEST(who_is_named_is_approved);
         TEST(members_are_known_by_what_they_are);
         TEST(a_group_that_was_not_moved_has_not_grown);
+        TEST(approval_waits_for_the_cards_of_a_file);
         TEST(approval_ends_with_the_file);
         return g_test_run();
 }
