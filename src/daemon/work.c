@@ -7,17 +7,12 @@
 #include "model/schedule.h"
 #include "model/unit.h"
 
-/* What a run added to the table of origins, to be dropped if it is rolled back. */
-typedef struct Created {
-        PciAddress address;
-        bool taken, counted, autoprobe_off;
-} Created;
-
 struct Work {
         Manager *manager;
         Run *run;
-        Created *created;
-        size_t n_created;
+        Origin *before; /* what the run replaced in the table of origins, to be put back if it is
+                           rolled back. Stamp 0: there was no entry */
+        size_t n_before;
         bool recorded; /* what was there before is in the table of origins */
         bool waiting;  /* for that table to be on disk */
         bool over;
@@ -29,7 +24,9 @@ static Work *work_free(Work *w)
         if (!w)
                 return NULL;
         run_free(w->run);
-        free(w->created);
+        for (size_t i = 0; i < w->n_before; i++)
+                origin_done(&w->before[i]);
+        free(w->before);
         free(w);
         return NULL;
 }
@@ -133,18 +130,20 @@ static int make_origin(const Manager *m, const Device *d, const Origin *known,
         return 0;
 }
 
-static int note_created(Work *w, const Origin *known, const Origin *o)
+/* Takes over the content of `o`, and keeps the entry that it replaces. */
+static int put_origin(Work *w, Origin *o)
 {
-        const Created created = { o->address, o->taken && !(known && known->taken),
-                                  o->counted && !(known && known->counted),
-                                  o->autoprobe_off && !(known && known->autoprobe_off) };
-        Created *grown = reallocarray(w->created, w->n_created + 1, sizeof(Created));
+        OriginTable *t = &w->manager->origins;
+        Origin *grown = reallocarray(w->before, w->n_before + 1, sizeof(Origin)), *found;
 
         if (!grown)
                 return -ENOMEM;
-        w->created = grown;
-        w->created[w->n_created++] = created;
-        return 0;
+        w->before = grown;
+        found = origin_table_find(t, &o->address);
+        grown[w->n_before++] = found ? *found : (Origin){ .address = o->address };
+        if (found)
+                *found = (Origin){ .address = o->address };
+        return origin_table_put(t, o);
 }
 
 /* Units that begin together share one save. The last of them is not to be waited for too long. */
@@ -168,8 +167,9 @@ void manager_resume_work(Manager *m, int error)
 }
 
 /* The group is approved with the members that it has: one that comes later shows. */
-static int approve_members(Manager *m, const Unit *u)
+static int approve_members(Work *w, const Unit *u)
 {
+        const Manager *m = w->manager;
         int r = 0;
 
         for (size_t i = 0; i < u->n_members && !u->sriov && r >= 0; i++) {
@@ -182,7 +182,7 @@ static int approve_members(Manager *m, const Unit *u)
                 if (r >= 0 && d->driver_is_vfio)
                         r = copy_string(d->driver, &o.intended);
                 if (r >= 0)
-                        r = origin_table_put(&m->origins, &o);
+                        r = put_origin(w, &o);
         }
         return r;
 }
@@ -204,13 +204,11 @@ static int on_record(Run *run, const OriginTable *before, void *userdata)
                 known = origin_table_find_device(&m->origins, d);
                 r = make_origin(m, d, known, inspected, run_unit(run), &o);
                 if (r >= 0)
-                        r = note_created(w, known, &o);
-                if (r >= 0)
-                        r = origin_table_put(&m->origins, &o);
+                        r = put_origin(w, &o);
                 if (r < 0)
                         return r;
         }
-        r = approve_members(m, run_unit(run));
+        r = approve_members(w, run_unit(run));
         if (r < 0)
                 return r;
         m->origins_dirty = true;
@@ -221,21 +219,16 @@ static int on_record(Run *run, const OriginTable *before, void *userdata)
         return r < 0 ? r : 1;
 }
 
-static void forget_created(Manager *m, const Work *w)
+static void restore_origins(Work *w)
 {
-        for (size_t i = 0; i < w->n_created; i++) {
-                const Created *c = &w->created[i];
-                Origin *o = origin_table_find(&m->origins, &c->address);
+        OriginTable *t = &w->manager->origins;
 
-                if (!o)
-                        continue;
-                o->counted = o->counted && !c->counted;
-                o->autoprobe_off = o->autoprobe_off && !c->autoprobe_off;
-                if (c->taken)
-                        origin_table_forget_taken(&m->origins, &c->address);
-                else if (!origin_owes_vfs(o))
-                        origin_table_forget_counted(&m->origins, &c->address);
-                m->origins_dirty = true;
+        for (size_t i = 0; i < w->n_before; i++) {
+                const PciAddress address = w->before[i].address;
+
+                if (w->before[i].stamp == 0 || origin_table_put(t, &w->before[i]) < 0)
+                        origin_table_remove(t, &address);
+                w->manager->origins_dirty = true;
         }
 }
 
@@ -345,7 +338,7 @@ static void on_done(Run *run, const RunResult *result, void *userdata)
                 m->origins_dirty = m->origins_dirty || u->n_back > 0 || u->sriov;
                 report_vfs(u);
         } else if (!result->begun || result->replan || result->rolled_back) {
-                forget_created(m, w);
+                restore_origins(w);
         }
         doubt_changed(m, u);
         /* Of many units that end in a row, not each is worth a look of its own. */

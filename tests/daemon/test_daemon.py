@@ -140,6 +140,20 @@ class DaemonTest(HostTest):
         host.wait_state(A, "unmanaged")
         self.assertEqual(host.override(A), "(null)")
 
+    def test_a_move_that_failed_is_tried_again_as_before(self):
+        """The declared member was on its driver already, and what went along had none of the blame."""
+        host = self.host
+        host.add_device(A, 1, driver="vfio-pci")
+        host.add_device(B, 1)
+        host.fault("check", B, errno.EIO)
+        host.declare("Address=00:03.0")
+        host.start()
+        host.wait_request(f"check {B}")
+        host.wait_state(B, "failed")
+        host.end_fault("check", B)
+        host.expect(0, "apply")
+        host.wait_driver(B, "vfio-pci")
+
     def test_a_restart_without_serial_numbers_gives_nothing_back(self):
         host = self.host
         host.add_device(A, 1, serial="1")
