@@ -97,6 +97,14 @@ static bool has_step(const Unit *u, const PciAddress *a)
         return false;
 }
 
+static bool goes_back(const Unit *u, const PciAddress *a)
+{
+        for (size_t i = 0; i < u->n_back; i++)
+                if (pci_address_equal(&u->back[i], a))
+                        return true;
+        return false;
+}
+
 static char *copy_detail(const char *s)
 {
         return s ? strdup(s) : NULL;
@@ -190,7 +198,7 @@ static void device_status(const Target *target, const Unit *u, const Track *t,
                 s->reason = REASON_DISABLED;
         } else if (of_pf && !pf && managed) {
                 set_doomed(s, u, of_first, obstacle);
-        } else if (u && managed && u->n_refusals > 0) {
+        } else if (u && u->n_refusals > 0 && (managed || goes_back(u, &s->address))) {
                 if (obstacle && obstacle->stuck)
                         set_obstructed(s, obstacle);
                 else

@@ -154,6 +154,23 @@ class DaemonTest(HostTest):
         host.expect(0, "apply")
         host.wait_driver(B, "vfio-pci")
 
+    def test_what_a_program_keeps_from_going_back_is_told(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.declare("Address=00:03.0")
+        host.start()
+        host.wait_state(A, "ready")
+        host.open_node(1)
+        (host.root / "etc/vfiod/devices.d/10-test.conf").unlink()
+        host.expect(0, "reload")
+        host.wait_state(A, "blocked")
+        for verb in (("explain", A), ("plan", f"--root={host.root}")):
+            self.assertIn("qemu (1234) has /dev/vfio/1 open", host.ctl(*verb).text)
+        self.assertEqual(host.driver(A), "vfio-pci")
+        host.close_node()
+        host.expect(0, "apply")
+        host.wait_driver(A, "e1000")
+
     def test_a_restart_without_serial_numbers_gives_nothing_back(self):
         host = self.host
         host.add_device(A, 1, serial="1")

@@ -99,6 +99,8 @@ static void test_what_a_program_has_open_is_not_given_back(void)
         world_plan(&w);
         g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
         g_assert_cmpint(w.plan->units[0].refusals[0].reason, ==, REASON_DEVICE_IN_USE);
+        g_assert_cmpint(world_status(&w, DRIVE).state, ==, STATE_BLOCKED);
+        g_assert_cmpint(world_status(&w, DRIVE).reason, ==, REASON_DEVICE_IN_USE);
         release.accept = hazard_bit(REASON_DEVICE_IN_USE);
         g_assert_cmpint(request_table_put(&w.requests, &release), ==, 0);
         world_plan(&w);
