@@ -256,15 +256,18 @@ static void update_manager_state(Manager *m)
         bus_emit_manager_changed(m);
 }
 
-/* No event tells when a program lets go of a VF. */
+/* No event tells when a program lets go of a VF or of a VFIO node. */
 #define POLL_USEC (5 * USEC_PER_SEC)
 
 static bool waits_for_programs(const Manager *m)
 {
         for (size_t i = 0; i < m->plan->n_units && !m->config->disabled; i++)
-                for (size_t k = 0; k < m->plan->units[i].n_refusals; k++)
-                        if (m->plan->units[i].refusals[k].reason == REASON_VFS_IN_USE)
+                for (size_t k = 0; k < m->plan->units[i].n_refusals; k++) {
+                        Reason reason = m->plan->units[i].refusals[k].reason;
+
+                        if (reason == REASON_VFS_IN_USE || reason == REASON_DEVICE_IN_USE)
                                 return true;
+                }
         return false;
 }
 

@@ -156,14 +156,33 @@ static int look_at_interface(const Look *l, const PciAddress *a, const char *nam
         return r < 0 || l->table->n_uses > before ? r : find_port(l, a, chain);
 }
 
-/* `net`: the directory of the function's interfaces, or none. */
+/* Of what is plugged into the function: into a USB controller, say. */
+static int list_plugged(const Sysroot *root, const Device *d, char ***ret)
+{
+        _cleanup_strv_ char **all = NULL;
+        char part[PCI_ADDRESS_SIZE + 2];
+        int r;
+
+        snprintf(part, sizeof(part), "/%s/", PCI_ADDRESS_STR(&d->address));
+        r = look_optional(list_dir_at(root->sys, SYSFS_NET_CLASS, &all));
+        for (char **name = all; name && *name && r >= 0; name++) {
+                _cleanup_free_ char *target = NULL;
+
+                if (readlink_at(root->sys, SYSFS_PATH(SYSFS_NET_CLASS, ".", *name), &target) >= 0 &&
+                    strstr(target, part))
+                        r = strv_extend(ret, *name);
+        }
+        return r;
+}
+
+/* `net`: the directory of the function's own interfaces, or none. */
 static int list_interfaces(const Sysroot *root, const Device *d, int *ret_net, char ***ret)
 {
         _cleanup_close_ int device = -EBADF;
 
         device = open_dir_at(root->sys, SYSFS_DEVICE_PATH(&d->address, ""));
         *ret_net = device >= 0 ? sysfs_open_net(device, d->driver) : -EBADF;
-        return *ret_net < 0 ? 0 : list_dir_at(*ret_net, ".", ret);
+        return *ret_net < 0 ? list_plugged(root, d, ret) : list_dir_at(*ret_net, ".", ret);
 }
 
 static int look_at_function(Look *l, const Device *d, bool *tables)
@@ -173,7 +192,7 @@ static int look_at_function(Look *l, const Device *d, bool *tables)
         int r;
 
         r = list_interfaces(l->root, d, &net, &names);
-        if (r < 0 || net < 0)
+        if (r < 0 || (net < 0 && !names))
                 return r;
         if (!names)
                 return look_use(l, &d->address, REASON_NETWORK_ADDRESS,
@@ -183,7 +202,7 @@ static int look_at_function(Look *l, const Device *d, bool *tables)
         *tables = true;
         for (char **name = names; *name && r >= 0; name++)
                 r = look_at_interface(l, &d->address, *name);
-        for (char **name = names; *name && r >= 0; name++)
+        for (char **name = names; *name && r >= 0 && net >= 0; name++)
                 if (sysfs_read_number(net, SYSFS_PATH(".", *name, "flags"), UINT32_MAX, 0) & IFF_UP)
                         r = look_use(l, &d->address, REASON_VFS_IN_USE,
                                      "its network interface %s is up", *name);

@@ -62,6 +62,19 @@ static void test_routes(void)
 #define ZERO "00000000000000000000000000000000"
 #define DOC "20010db8000000000000000000000001"
 
+/* The default route over an adapter in a USB port of the first function. */
+static void test_plugged_interfaces(void)
+{
+        g_autoptr(FakeTree) t = host_with_vfs("xhci_hcd");
+
+        fake_directory(t, "sys/devices/pci0000:00/" FIRST "/usb1/1-1/1-1:1.0/net/enx0");
+        fake_link(t, "sys/class/net/enx0",
+                  "../../devices/pci0000:00/" FIRST "/usb1/1-1/1-1:1.0/net/enx0");
+        fake_file(t, "proc/net/route",
+                  ROUTE_HEAD "enx0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n");
+        assert_users(t, "network-route: enx0 carries the default route", NULL);
+}
+
 static void test_ipv6(void)
 {
         g_autoptr(FakeTree) t = host_with_nics();
@@ -148,6 +161,7 @@ int main(int argc, char *argv[])
         g_test_init(&argc, &argv, NULL);
         TEST(network_interfaces);
         TEST(routes);
+        TEST(plugged_interfaces);
         TEST(ipv6);
         TEST(stacked_interfaces);
         TEST(ports);
