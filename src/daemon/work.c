@@ -291,7 +291,7 @@ static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
                 else
                         t->attempted = true;
         }
-        if (!result->ok && result->begun && !result->stuck)
+        if (!result->ok && result->counted && !result->stuck)
                 give_up(manager_track(m, &u->members[0]), u);
         take_in_notes(m, result);
 }

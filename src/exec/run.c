@@ -202,6 +202,7 @@ static int submit_phase(Run *run)
         int r = 0;
 
         run->result.begun = true;
+        run->result.counted = run->result.counted || kind == STEP_SET_NUMVFS;
         for (; run->next < u->n_steps && u->steps[run->next].kind == kind && r >= 0; run->next++) {
                 WorkerRequest q;
 

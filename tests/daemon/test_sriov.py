@@ -297,6 +297,21 @@ class SriovTest(HostTest):
             host.wait_state(vf, "ready")
         self.assertIn("sriov-no-resources", host.expect(0, "explain", PF))
 
+    def test_a_number_that_was_not_written_is_tried_again(self):
+        """The VFs could not be asked for at the last moment, so none of them went."""
+        host = self.host
+        self.start_declared("VirtualFunctions=3\n")
+        self.wait_all("ready", [])
+        host.fault("check", VFS[0], errno.ENODEV)
+        host.declare_vfs(PF, "VirtualFunctions=2\n")
+        host.ctl("reload")
+        host.wait_request(f"check {VFS[0]}")
+        host.wait("autoprobe stays off", lambda: host.requests(f"autoprobe {PF}")[-1] == f"autoprobe {PF} 1")
+        host.end_fault("check", VFS[0])
+        host.wait("it is not tried again", lambda: host.vfs(PF) == VFS[:2])
+        self.wait_all("ready", [])
+        self.assertEqual([line.split()[2] for line in host.requests(f"numvfs {PF}")], ["3", "0", "2"])
+
     def test_releasing_a_vf_leaves_the_file_of_its_pf(self):
         host = self.host
         host.add_pf(PF, 1)
