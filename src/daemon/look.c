@@ -191,7 +191,7 @@ static bool observe(Manager *m)
         for (size_t i = 0; i < m->status->n_statuses; i++) {
                 const DeviceStatus *s = &m->status->statuses[i];
                 bool ready = s->state == STATE_READY, contended;
-                Reason failure;
+                unsigned n_failures;
                 Track *t;
 
                 if (!is_telling(s) || (!ready && !manager_find_track(m, &s->address)))
@@ -199,13 +199,13 @@ static bool observe(Manager *m)
                 t = manager_track(m, &s->address);
                 if (!t)
                         continue;
-                failure = t->failure;
+                n_failures = t->n_failures;
                 contended = t->contended;
                 if (s->state == STATE_UNMANAGED)
                         track_reset(t);
                 else
                         track_observe(t, ready, now, m->config->daemon.retry_max_usec);
-                changed = changed || t->failure != failure || t->contended != contended;
+                changed = changed || t->n_failures != n_failures || t->contended != contended;
         }
         return changed;
 }

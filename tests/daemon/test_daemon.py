@@ -114,6 +114,19 @@ class DaemonTest(HostTest):
         host.wait("vfioctl does not name the module's driver",
                   lambda: "vfio-pci" in host.expect(0, "explain", A))
 
+    def test_the_sentence_is_of_the_last_attempt(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.fault("bind", A, errno.EINVAL)
+        host.declare("Address=00:03.0")
+        host.start()
+        host.wait_state(A, "failed")
+        self.assertIn("EINVAL", host.expect(0, "explain", A))
+        host.fault("bind", A, 0)  # the kernel says yes, and does nothing
+        host.wait("what the second attempt found is not said",
+                  lambda: "failed: driver-rejected: the kernel took every step" in host.expect(0, "explain", A))
+        self.assertEqual(len(host.requests(f"bind {A} vfio-pci")), 2, host.evidence())
+
     def test_a_device_that_vfio_takes_back_is_not_fought_for(self):
         self.host.add_device(A, 1, driver="vfio-pci")
         self.host.declare("Address=00:03.0", "Driver=host")
