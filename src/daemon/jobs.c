@@ -358,11 +358,11 @@ static void reset_tracks(Manager *m, const Job *j)
                         continue;
                 t = manager_track(m, &d->address);
                 if (t)
-                        track_reset(t);
+                        track_ask_again(t);
                 for (size_t k = 0; g && k < g->n_members; k++) {
                         t = manager_track(m, &g->members[k]->address);
                         if (t)
-                                track_reset(t);
+                                track_ask_again(t);
                 }
         }
 }

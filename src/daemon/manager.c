@@ -398,7 +398,7 @@ Manager *manager_free(Manager *m)
 static void reset_tracks(Manager *m)
 {
         for (size_t i = 0; i < m->n_tracks; i++)
-                track_reset(&m->tracks[i]);
+                track_ask_again(&m->tracks[i]);
 }
 
 int manager_reload(Manager *m, bool forget)

@@ -289,7 +289,7 @@ static void take_in_result(Manager *m, const Unit *u, const RunResult *result)
                 else if (result->replan)
                         t->replanned = true;
                 else
-                        t->attempted = true;
+                        t->attempted = !t->overtaken;
         }
         if (!result->ok && result->counted && !result->stuck)
                 give_up(manager_track(m, &u->members[0]), u);
@@ -367,8 +367,10 @@ static int begin(Manager *m, const Unit *u)
         for (size_t i = 0; i < (u->sriov ? 1 : u->n_members); i++) {
                 Track *t = manager_track(m, &u->members[i]);
 
-                if (t)
+                if (t) {
                         t->working = true;
+                        t->overtaken = false;
+                }
         }
         return 0;
 }

@@ -81,6 +81,12 @@ void track_reset(Track *t)
         t->n_drifts = 0;
 }
 
+void track_ask_again(Track *t)
+{
+        track_reset(t);
+        t->overtaken = t->working;
+}
+
 static const Refusal *refusal_for(const Unit *u, const PciAddress *a)
 {
         for (size_t i = 0; i < u->n_refusals; i++)

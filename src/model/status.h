@@ -28,6 +28,7 @@ int device_state_from_string(const char *s);
 typedef struct Track {
         PciAddress address;
         bool working;
+        bool overtaken;      /* since that began something else may have been asked for */
         bool occupied;       /* a worker of an earlier daemon is at work there */
         bool attempted;      /* every step went well; the next look shows whether it helped */
         bool replanned;      /* a module brought another driver than its name said */
@@ -58,8 +59,11 @@ void track_succeeded(Track *t);
  */
 void track_observe(Track *t, bool ready, uint64_t now, uint64_t retry_max);
 
-/* An operator asked again: forget failures and contention. */
+/* Forgets failures and contention. */
 void track_reset(Track *t);
+
+/* An operator asked again, perhaps for something else than what work under way is for. */
+void track_ask_again(Track *t);
 
 typedef struct DeviceStatus {
         PciAddress address;

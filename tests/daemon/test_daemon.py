@@ -127,6 +127,20 @@ class DaemonTest(HostTest):
                   lambda: "failed: driver-rejected: the kernel took every step" in host.expect(0, "explain", A))
         self.assertEqual(len(host.requests(f"bind {A} vfio-pci")), 2, host.evidence())
 
+    def test_a_release_is_not_measured_by_the_bind_before_it(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        host.fault("bind", A, "hang")
+        bind = host.spawn_ctl("bind", A)
+        host.wait_request(f"bind {A} vfio-pci")
+        release = host.spawn_ctl("release", A)
+        host.wait("the second job does not come", lambda: "release" in host.expect(0, "jobs"))
+        host.end_fault("bind", A)
+        host.finish_ctl(bind)
+        answer = host.finish_ctl(release)
+        self.assertEqual((answer.status, host.driver(A)), (0, "e1000"), answer)
+
     def test_a_device_that_vfio_takes_back_is_not_fought_for(self):
         self.host.add_device(A, 1, driver="vfio-pci")
         self.host.declare("Address=00:03.0", "Driver=host")
