@@ -74,6 +74,14 @@ static int on_linger(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
+static bool any_releases(const Manager *m)
+{
+        for (const Job *j = m->jobs; j; j = j->next)
+                if (j->kind == OPERATION_RELEASE && !job_is_over(j))
+                        return true;
+        return false;
+}
+
 static void job_end(Job *j, JobState state, Reason reason, const char *detail)
 {
         Manager *m = j->manager;
@@ -82,7 +90,7 @@ static void job_end(Job *j, JobState state, Reason reason, const char *detail)
         j->state = state;
         j->reason = reason;
         j->detail = detail ? strdup(detail) : NULL;
-        if (j->kind == OPERATION_RELEASE)
+        if (j->kind == OPERATION_RELEASE && !any_releases(m))
                 operation_forget_releases(m);
         bus_job_ended(j);
         r = sd_event_add_time_relative(m->event, &j->linger, CLOCK_MONOTONIC, LINGER_USEC, 0,

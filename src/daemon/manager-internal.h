@@ -120,8 +120,8 @@ void jobs_free_all(Manager *m);
 _must_check_ int operation_request(const Operation *op, const Manager *m, RequestTable *t);
 
 /*
- * A release is over. Requests to release what no file wants were there only for the hazards that
- * they accepted.
+ * No release is under way any more. Requests to release what no file wants were there only for the
+ * hazards that they accepted.
  */
 void operation_forget_releases(Manager *m);
 

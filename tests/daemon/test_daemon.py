@@ -141,6 +141,24 @@ class DaemonTest(HostTest):
         answer = host.finish_ctl(release)
         self.assertEqual((answer.status, host.driver(A)), (0, "e1000"), answer)
 
+    def test_a_release_keeps_what_another_one_accepted(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device(B, 2)
+        host.start()
+        host.expect(0, "bind", A)
+        host.fault("bind", B, "hang")
+        bind = host.spawn_ctl("bind", B)
+        host.wait_request(f"bind {B} vfio-pci")
+        host.open_node(2)
+        release = host.spawn_ctl("release", "--accept=device-in-use", B)
+        host.wait("the second job does not come", lambda: "release" in host.expect(0, "jobs"))
+        host.expect(0, "release", "--accept=device-in-use", A)
+        host.end_fault("bind", B)
+        host.finish_ctl(bind)
+        self.assertEqual(host.finish_ctl(release).status, 0, host.evidence())
+        self.assertEqual(host.driver(B), "e1000")
+
     def test_a_device_that_vfio_takes_back_is_not_fought_for(self):
         self.host.add_device(A, 1, driver="vfio-pci")
         self.host.declare("Address=00:03.0", "Driver=host")
