@@ -77,11 +77,32 @@ static int on_name(sd_bus_message *msg, void *userdata, sd_bus_error *error)
         return sd_event_exit(m->event, -EEXIST);
 }
 
+/*
+ * As sd_bus_open_system_with_description() does it, but without file descriptors: calls that wait
+ * would keep those that came with them, and no method takes any.
+ */
+static int start_bus(sd_bus **ret)
+{
+        const char *address = secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
+        int r;
+
+        r = sd_bus_new(ret);
+        if (r >= 0)
+                r = sd_bus_set_description(*ret, "vfiod");
+        if (r >= 0)
+                r = sd_bus_set_address(*ret, address ?: "unix:path=/run/dbus/system_bus_socket");
+        if (r >= 0)
+                r = sd_bus_set_bus_client(*ret, true);
+        if (r >= 0)
+                r = sd_bus_negotiate_fds(*ret, false);
+        return r < 0 ? r : sd_bus_start(*ret);
+}
+
 static int open_bus(Manager *m)
 {
         int r;
 
-        r = sd_bus_open_system_with_description(&m->bus, "vfiod");
+        r = start_bus(&m->bus);
         if (r >= 0)
                 r = sd_bus_attach_event(m->bus, m->event, MANAGER_PRIORITY);
         if (r >= 0)

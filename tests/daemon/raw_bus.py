@@ -9,7 +9,7 @@ NOBODY = 65534
 DESTINATION = "org.vfiod1"
 MANAGER = "/org/vfiod1"
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
-PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, TO, FROM, SIGNATURE = range(1, 9)
+PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, TO, FROM, SIGNATURE, DESCRIPTORS = range(1, 10)
 
 
 def pad(data, boundary):
@@ -21,7 +21,7 @@ def text(value):
     return struct.pack("<I", len(data)) + data + b"\0"
 
 
-def call(serial, path, interface, member, arguments=(), destination=DESTINATION, signature="", body=b""):
+def call(serial, path, interface, member, arguments=(), destination=DESTINATION, signature="", body=b"", descriptors=0):
     """A call as bytes: its arguments are strings, or come marshalled."""
     fields = b""
     for argument in arguments:
@@ -32,6 +32,8 @@ def call(serial, path, interface, member, arguments=(), destination=DESTINATION,
     signature = signature or "s" * len(arguments)
     if signature:
         fields = pad(fields, 8) + struct.pack("<BBcBB", SIGNATURE, 1, b"g", 0, len(signature)) + signature.encode() + b"\0"
+    if descriptors:
+        fields = pad(fields, 8) + struct.pack("<BBcBI", DESCRIPTORS, 1, b"u", 0, descriptors)
     header = struct.pack("<cBBBIII", b"l", CALL, 0, 1, len(body), serial, len(fields)) + fields
     return pad(header, 8) + body
 
@@ -53,14 +55,16 @@ class Client:
             os.seteuid(own)
         self.socket.sendall(b"\0AUTH EXTERNAL " + str(uid).encode().hex().encode() + b"\r\n")
         self._read_line()
+        self.socket.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+        self._read_line(b"AGREE_UNIX_FD")
         self.socket.sendall(b"BEGIN\r\n")
         self.bus("Hello")
 
-    def _read_line(self):
+    def _read_line(self, expected=b"OK"):
         while b"\r\n" not in self.buffer:
             self._receive()
         line, _, self.buffer = self.buffer.partition(b"\r\n")
-        if not line.startswith(b"OK"):
+        if not line.startswith(expected):
             raise ConnectionError(line)
 
     def _receive(self):
@@ -76,6 +80,12 @@ class Client:
             self.serial += 1
             data += call(self.serial, *arguments, **options)
         self.socket.sendall(data)
+        return self.serial
+
+    def send_descriptors(self, count, *arguments, **options):
+        self.serial += 1
+        socket.send_fds(self.socket, [call(self.serial, *arguments, descriptors=count, **options)],
+                        [self.socket.fileno()] * count)
         return self.serial
 
     def read(self):

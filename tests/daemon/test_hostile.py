@@ -121,6 +121,20 @@ class HostileTest(HostTest):
         # Those that are over make room.
         host.expect(0, "bind", B)
 
+    def test_calls_that_wait_keep_no_descriptors(self):
+        host = self.host
+        host.add_device(A, 5000)
+        self.start(0)
+        host.fault("set", A, "hang")
+        files = pathlib.Path(f"/proc/{host.daemon.pid}/fd")
+        body = bind(A).replace(struct.pack("<QI", NO_WAIT, 0), bytes(12))
+        for _ in range(4):
+            client = self.connect()
+            client.send_descriptors(16, MANAGER, "org.vfiod1.Manager", "Bind", signature="assta{sv}", body=body)
+            client.get()
+        self.assertLess(len(list(files.iterdir())), 4 * 16)
+        host.end_fault("set", A)
+
     def fuzz(self, *arguments):
         """Runs fuzz-bus, and checks that the daemon is none the worse for it."""
         host = self.host
