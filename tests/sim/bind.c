@@ -94,6 +94,7 @@ static int really_probe(Driver *drv, Device *d, int *error)
                 return 1;
         }
         d->bound = true;
+        log_bound(d->name, drv->name);
         if (drv->vfio)
                 vfio_add(d);
         parts_add(d);

@@ -171,6 +171,8 @@ int control_run(char *line, FILE *out)
                 r = events_command(argc, argv, error, sizeof(error));
         else if (strcmp(argv[0], "log") == 0 && out)
                 log_dump(out);
+        else if (strcmp(argv[0], "bound") == 0 && out)
+                log_dump_bound(out);
         else if (strcmp(argv[0], "clear-log") == 0)
                 log_clear(false);
         else {

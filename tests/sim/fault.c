@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { PARENT = -1 };
+
 typedef enum Act { ACT_ERROR, ACT_DELAY, ACT_HOLD, ACT_KILL, ACT_RUN } Act;
 
 typedef struct Rule {
@@ -21,7 +23,7 @@ typedef struct Rule {
         unsigned nth, times, matched;
         Act act;
         bool after; /* the write takes effect first */
-        int number; /* errno, milliseconds or pid; 0: the writer */
+        int number; /* errno, milliseconds or pid; 0: the writer; PARENT: its parent */
         struct Rule *next;
 } Rule;
 
@@ -39,6 +41,9 @@ static struct {
         unsigned held, epoch;
         Entry *log;
         unsigned n_log, allocated, last_number;
+        FILE *bound; /* what log_bound() was told */
+        char *bound_text;
+        size_t bound_size;
 } faults = { .lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER };
 
 static const struct {
@@ -90,7 +95,7 @@ static bool take_option(Rule *r, const char *word)
         else if (IS("delay"))
                 set_act(r, ACT_DELAY, atoi(value));
         else if (IS("kill"))
-                set_act(r, ACT_KILL, atoi(value));
+                set_act(r, ACT_KILL, strcmp(value, "parent") == 0 ? PARENT : atoi(value));
         else if (IS("hold"))
                 r->act = ACT_HOLD;
         else
@@ -163,6 +168,30 @@ static void hold(void)
         pthread_mutex_unlock(&faults.lock);
 }
 
+static int parent_of(int pid)
+{
+        char path[64];
+        int parent = 0;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+        f = fopen(path, "re");
+        if (f && fscanf(f, "%*d (%*[^)]) %*c %d", &parent) != 1)
+                parent = 0;
+        if (f)
+                fclose(f);
+        return parent;
+}
+
+/* A writer that lost its parent belongs to the first process, which is not meant. */
+static void kill_one(int number, int writer)
+{
+        int pid = number == PARENT ? parent_of(writer) : number ? number : writer;
+
+        if (pid > 1)
+                (void)kill(pid, SIGKILL);
+}
+
 /* 0: go on. Without faults.lock. */
 static int run_rule(const Rule *r, const Write *w)
 {
@@ -179,7 +208,7 @@ static int run_rule(const Rule *r, const Write *w)
                 hold();
                 return 0;
         case ACT_KILL:
-                (void)kill(r->number ? r->number : w->pid, SIGKILL);
+                kill_one(r->number, w->pid);
                 /* A writer that is killed before never wrote. */
                 return r->after ? 0 : -EINTR;
         case ACT_RUN:
@@ -231,8 +260,11 @@ int write_begins(Write *w)
                         now[n++] = i;
         }
         pthread_mutex_unlock(&faults.lock);
-        for (unsigned i = 0; i < n && r >= 0; i++)
-                r = run_rule(now[i], w);
+        for (unsigned i = 0; i < n; i++) {
+                int error = run_rule(now[i], w);
+
+                r = r < 0 ? r : error;
+        }
         return r;
 }
 
@@ -270,6 +302,11 @@ void log_clear(bool all)
                 free(faults.log[i].value);
         }
         faults.n_log = kept;
+        if (faults.bound)
+                fclose(faults.bound);
+        faults.bound = NULL;
+        free(faults.bound_text);
+        faults.bound_text = NULL;
         pthread_mutex_unlock(&faults.lock);
 }
 
@@ -302,5 +339,23 @@ void log_dump(FILE *f)
                         fprintf(f, ",\"result\":null}");
         }
         fprintf(f, "]\n");
+        pthread_mutex_unlock(&faults.lock);
+}
+
+void log_bound(const char *device, const char *driver)
+{
+        pthread_mutex_lock(&faults.lock);
+        if (!faults.bound)
+                faults.bound = open_memstream(&faults.bound_text, &faults.bound_size);
+        if (faults.bound)
+                fprintf(faults.bound, "%s %s\n", device, driver);
+        pthread_mutex_unlock(&faults.lock);
+}
+
+void log_dump_bound(FILE *f)
+{
+        pthread_mutex_lock(&faults.lock);
+        if (faults.bound && fflush(faults.bound) == 0)
+                fwrite(faults.bound_text, 1, faults.bound_size, f);
         pthread_mutex_unlock(&faults.lock);
 }

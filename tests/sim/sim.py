@@ -4,7 +4,6 @@ sim.start() runs the shipped daemon on it. To be run by tests/sim/run, in namesp
 docs/HACKING.md tells what the simulator does."""
 
 import collections
-import contextlib
 import ctypes
 import json
 import os
@@ -129,10 +128,13 @@ class Sim:
                                            self.directory / "control"], stdout=subprocess.PIPE)
         if self.simulator.stdout.readline() != b"ready\n":
             raise SimError(f"vfio-sim does not start: {self.simulator.wait()}")
-        mount(mounted / "sys/sys", "/sys", flags=MS_BIND)
-        mount(mounted / "vfio/vfio", "/dev/vfio", flags=MS_BIND)
+        self._mount()
         self.connection = self._connect()
         self._clean()
+
+    def _mount(self):
+        mount(self.directory / "mnt/sys/sys", "/sys", flags=MS_BIND)
+        mount(self.directory / "mnt/vfio/vfio", "/dev/vfio", flags=MS_BIND)
 
     def _clean(self):
         for name in ("/etc/vfiod", "/var/lib/vfiod", "/run/vfiod"):
@@ -176,8 +178,8 @@ class Sim:
 
     def fault(self, what, **rule):
         """What becomes of writes: `what` is "errno=EBUSY", "delay=MSEC", "hold", "kill=PID" (0: the
-        writer) or "run COMMAND" of the control socket. The rule says which: path= and value= globs,
-        nth= of those that match (1), times= (1), after=True once it took effect."""
+        writer, parent: the daemon) or "run COMMAND" of the control socket. The rule says which: path=
+        and value= globs, nth= of those that match (1), times= (1), after=True once it took effect."""
         after = rule.pop("after", False)
         self.control("fault", *(f"{key}={value}" for key, value in rule.items()), *(["after"] if after else []), what)
 
@@ -201,6 +203,11 @@ class Sim:
         """All writes: {pid, path, value, result}; result None is one that is under way."""
         return json.loads(self.control("log"))
 
+    def bound(self):
+        """(address, driver) of each time that a driver took a device."""
+        text = self.control("bound")
+        return [tuple(line.split()) for line in text.splitlines()]
+
     def count(self):
         """The number of writes so far."""
         return self.dump()["writes"]
@@ -209,7 +216,10 @@ class Sim:
         """The host as it was at first, within milliseconds; the daemon is stopped and its files are gone."""
         self.kill()
         self.let_go()
+        umount("/sys")
+        umount("/dev/vfio")
         self.control("reset")
+        self._mount()
         self._clean()
 
     # Facts, as everybody reads them
@@ -284,9 +294,6 @@ class Sim:
                                      "--nopidfile", "--print-address"], stdout=subprocess.PIPE,
                                     stderr=subprocess.DEVNULL)
         self.bus.stdout.readline()  # printed once it listens
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(str(self.directory / "notify"))
-        threading.Thread(target=self._read_notifications, daemon=True).start()
 
     def stop_bus(self):
         self.bus.kill()
@@ -312,24 +319,35 @@ class Sim:
 
     def start(self, settled=True, command=()):
         """Starts vfiod, behind `command`, and waits until it is ready, or else until it answers."""
-        self.notifications.clear()
+        notify = self._hear()
         with open(self.directory / "errors", "a") as errors:
             self.daemon = subprocess.Popen(
                 [*command, PROGRAMS["VFIOD"], f"--worker={PROGRAMS['WORKER']}"], stderr=errors, stdin=subprocess.DEVNULL,
-                env=dict(self.environment(), NOTIFY_SOCKET=str(self.directory / "notify")))
+                env=dict(self.environment(), NOTIFY_SOCKET=notify))
         if settled:
-            self.wait_for(lambda: "READY=1" in self.notified(), "vfiod does not become ready")
+            self.wait_for(lambda: "READY=1" in self.notifications, "vfiod does not become ready")
         else:
             self.wait_for(lambda: self.vfioctl("jobs").status == 0, "vfiod does not answer")
 
-    def notified(self):
-        return self.notifications
+    def _hear(self):
+        """A socket of its own for each daemon, always read: else it would wait for us. Returns its path."""
+        def read(listener, heard):
+            with listener:
+                while message := listener.recv(4096):
+                    heard += message.decode().splitlines()
+        self.deafen()
+        self.notifications, self.notify = [], str(self.directory / f"notify{time.monotonic_ns()}")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        listener.bind(self.notify)
+        threading.Thread(target=read, args=(listener, self.notifications), daemon=True).start()
+        return self.notify
 
-    def _read_notifications(self):
-        """As the service manager does: whoever notifies waits while nobody reads."""
-        with contextlib.suppress(OSError):
-            while data := self.notify.recv(4096):
-                self.notifications += data.decode().splitlines()
+    def deafen(self):
+        """Ends the thread that reads what the daemon says of itself."""
+        if self.notify:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+                s.sendto(b"", self.notify)
+        self.notify = None
 
     def stop(self):
         """As systemd does it. Returns the exit status."""
@@ -434,8 +452,7 @@ class Sim:
             umount(path)
         if self.bus:
             self.stop_bus()
-            self.notify.shutdown(socket.SHUT_RD)
-            self.notify.close()
+        self.deafen()
         if self.connection:
             self.connection.close()
         shutil.rmtree(self.directory, ignore_errors=True)
