@@ -186,8 +186,8 @@ static int refuse_count(Unit *u, const Device *pf, const Target *t, int wanted)
                 return unit_refuse_waiting(u, REASON_SRIOV_DRIVER_MISSING, &pf->address);
         if (t->gave_up != REASON_NONE && pf->num_vfs > 0 && (unsigned)wanted != pf->num_vfs) {
                 if (asprintf(&detail,
-                             "it could not get %d VFs, and the %u that it had were made again: "
-                             "'vfioctl apply' tries once more",
+                             "it could not get %d VFs, and has %u as before: 'vfioctl apply' tries "
+                             "once more",
                              wanted, pf->num_vfs) < 0)
                         return -ENOMEM;
                 return unit_refuse(u, t->gave_up, &pf->address, detail);

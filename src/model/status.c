@@ -116,17 +116,26 @@ static char *copy_detail(const char *s)
         return s ? strdup(s) : NULL;
 }
 
-/* A refusal that is about another member names that member. */
-static void set_refused(DeviceStatus *s, const Refusal *f)
+/*
+ * A refusal that is about another member names that member, and what was given up says why: `t` is
+ * what is known of the device that is refused, or NULL.
+ */
+static void set_refused(DeviceStatus *s, const Refusal *f, const Track *t)
 {
         const char *sentence = f->detail ? f->detail : reason_row(f->reason)->sentence;
+        _cleanup_free_ char *both = NULL;
 
         s->state = f->waits ? STATE_PENDING : STATE_BLOCKED;
         s->reason = f->reason;
-        if (pci_address_equal(&f->address, &s->address))
-                s->detail = copy_detail(f->detail);
-        else if (asprintf(&s->detail, "%s: %s", PCI_ADDRESS_STR(&f->address), sentence) < 0)
-                s->detail = NULL;
+        if (t && t->gave_up > 0 && t->failure == f->reason && t->detail &&
+            asprintf(&both, "%s; %s", sentence, t->detail) >= 0)
+                sentence = both;
+        if (!pci_address_equal(&f->address, &s->address)) {
+                if (asprintf(&s->detail, "%s: %s", PCI_ADDRESS_STR(&f->address), sentence) < 0)
+                        s->detail = NULL;
+        } else if (both || f->detail) {
+                s->detail = strdup(sentence);
+        }
 }
 
 /* What is stuck or contended, there or on a device that shares its fate. */
@@ -169,7 +178,7 @@ static void set_doomed(DeviceStatus *s, const Unit *u, const Track *pf, const Tr
         s->state = STATE_PENDING;
         s->reason = REASON_WAITING;
         if (u->n_refusals > 0) {
-                set_refused(s, refusal_for(u, &u->members[0]));
+                set_refused(s, refusal_for(u, &u->members[0]), pf);
                 return;
         }
         if (pf && pf->failure != REASON_NONE) {
@@ -208,7 +217,7 @@ static void device_status(const Target *target, const Unit *u, const Track *t,
                 if (obstacle && obstacle->stuck)
                         set_obstructed(s, obstacle);
                 else
-                        set_refused(s, refusal_for(u, &s->address));
+                        set_refused(s, refusal_for(u, &s->address), t);
         } else if (s->differs) {
                 set_unfinished(s, t, obstacle);
         } else {
