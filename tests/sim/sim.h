@@ -192,7 +192,7 @@ void faults_release(void);
 void faults_dump(FILE *f);
 unsigned faults_held(void);
 void log_dump(FILE *f);
-void log_clear(bool all); /* or but those that are under way */
+void log_clear(bool all);                               /* or but those that are under way */
 void log_bound(const char *device, const char *driver); /* a driver took the device */
 void log_dump_bound(FILE *f);
 unsigned log_count(void);
