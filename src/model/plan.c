@@ -58,6 +58,15 @@ static bool member_is_new(const Planner *p, const Move *moves, size_t n, const M
         return false;
 }
 
+static int check_declared_host(Unit *u, const Move *m)
+{
+        if (target_moves_group(m->target) || m->target->kind == TARGET_NONE ||
+            m->target->problem != REASON_NONE || device_is_system(m->device))
+                return 0;
+        return unit_refuse(u, REASON_GROUP_NOT_VIABLE, &m->device->address,
+                           "it is declared for a host driver, and its group for VFIO");
+}
+
 static int check_member(const Planner *p, Unit *u, const Move *moves, size_t n, const Move *m)
 {
         const Device *d = m->device;
@@ -70,10 +79,8 @@ static int check_member(const Planner *p, Unit *u, const Move *moves, size_t n, 
         else if (device_is_system(d) && d->driver && !d->driver_is_vfio)
                 r = unit_refuse(u, REASON_GROUP_NOT_VIABLE, &d->address,
                                 "it is a part of the platform and has a host driver");
-        else if (!target_moves_group(m->target) && m->target->kind != TARGET_NONE &&
-                 !device_is_system(d))
-                r = unit_refuse(u, REASON_GROUP_NOT_VIABLE, &d->address,
-                                "it is declared for a host driver, and its group for VFIO");
+        else
+                r = check_declared_host(u, m);
         if (r >= 0 && member_is_foreign(moves, n, m))
                 r = planner_refuse_hazard(u, m->target, &d->address, REASON_GROUP_FOREIGN_MEMBER,
                                           NULL);
@@ -195,8 +202,12 @@ static int check_unit(const Planner *p, Unit *u, const Move *moves, size_t n)
                                 r = unit_refuse(u, REASON_BRIDGE, &moves[i].device->address, NULL);
                 return r < 0 || u->n_refusals > 0 ? r : check_drivers(u, moves, n);
         }
+        /* What is on VFIO already is not refused, unless a member that comes to the host spoils it.
+         */
+        for (size_t i = 0; i < n && !taken && r >= 0; i++)
+                r = check_declared_host(u, &moves[i]);
         if (!taken)
-                return 0;
+                return r;
         /* Without isolation nothing else matters. */
         r = check_isolation(u, p->inv, taken);
         if (r < 0 || u->n_refusals > 0)
