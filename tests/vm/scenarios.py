@@ -384,26 +384,34 @@ def member_refused(host):
     before = host.facts()
     host.same("the group", before[PAIR_VF][0], "")
     # The driver nvme leaves the VF behind when it goes, and vfio-pci refuses a PF with VFs (EBUSY).
-    # vfiod removes the VF first, as the file accepts, and somebody makes it again each time.
+    # vfiod removes the VF first, as the file accepts, and somebody makes it again each time: while
+    # the write that takes the PF from nvme is held back.
     host.sh(f"""
-        (while read -r n < {virtual_functions}; do
-                [ "$n" != 0 ] || echo 1 > {virtual_functions}
+        pids=$(pidof vfiod vfiod-worker)
+        strace -f -qq -o /dev/null -p "$pids" -P /sys/bus/pci/drivers/nvme/unbind -e trace=write \
+                -e inject=write:delay_enter=2s > /dev/null 2>&1 &
+        echo $! > /run/adversary
+        (while sleep 0.1; do
+                read -r override < {DEVICES}/{PAIR_PF}/driver_override
+                [ "$override" != vfio-pci ] || [ ! -e /sys/bus/pci/drivers/nvme/{PAIR_PF} ] ||
+                        echo 1 > {virtual_functions}
         done) > /dev/null 2>&1 &
-        echo $! > /run/adversary""")
+        echo $! >> /run/adversary
+        until grep -q '^TracerPid:.*[1-9]' /proc/$(pidof vfiod)/status; do sleep 0.1; done""")
     host.declare("50-nic.conf", f"Address={PAIR_NIC}", "Driver=vfio\nAccept=vfs-exist")
     host.watch_uevents()
     host.ctl("reload")
-    host.state(PAIR_NIC, "failed", "driver-rejected")
-    host.until(lambda: host.facts() == before, lambda: f"rolled back: {host.facts()}")
+    host.state(PAIR_NIC, "failed", "driver-rejected", seconds=90)  # each try takes some time
+    host.until(lambda: host.facts() == before, lambda: f"rolled back: {host.facts()}", seconds=90)
     host.same("the PF had left its driver",
               "unbind" in [action for _, action, _ in host.uevents(PAIR_PF)], True)
     # Between two tries, of which each takes a moment.
     host.until(lambda: all(word in host.ctl(f"explain {PAIR_NIC}").out for word in ("driver-rejected", "EBUSY")),
                lambda: f"reason and errno in {host.ctl(f'explain {PAIR_NIC}').out}")
     host.contains("journal", host.journal(), "driver-rejected", PAIR_PF)
+    host.sh("kill $(cat /run/adversary)")
     host.retract()
     host.ctl("reload")
-    host.sh("kill $(cat /run/adversary)")
     host.until(lambda: host.facts() == before, lambda: f"as before: {host.facts()}")
     host.sh(f"echo 0 > {virtual_functions}; echo 1 > {DEVICES}/{PAIR_PF}/sriov_drivers_autoprobe")
 
