@@ -58,6 +58,7 @@ static bool member_is_new(const Planner *p, const Move *moves, size_t n, const M
         return false;
 }
 
+/* The kernel lets no one use a group that is half on VFIO. */
 static int check_declared_host(Unit *u, const Move *m)
 {
         if (target_moves_group(m->target) || m->target->kind == TARGET_NONE ||
@@ -202,8 +203,7 @@ static int check_unit(const Planner *p, Unit *u, const Move *moves, size_t n)
                                 r = unit_refuse(u, REASON_BRIDGE, &moves[i].device->address, NULL);
                 return r < 0 || u->n_refusals > 0 ? r : check_drivers(u, moves, n);
         }
-        /* What is on VFIO already is not refused, unless a member that comes to the host spoils it.
-         */
+        /* What is on VFIO already is refused only if a member that goes to the host spoils it. */
         for (size_t i = 0; i < n && !taken && r >= 0; i++)
                 r = check_declared_host(u, &moves[i]);
         if (!taken)

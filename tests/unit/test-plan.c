@@ -195,6 +195,21 @@ static void test_what_was_taken_from_a_card_that_is_gone_is_forgotten(void)
         world_done(&w);
 }
 
+static void test_a_member_of_a_group_on_vfio_does_not_go_to_the_host(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.0", TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.1", TARGET_HOST);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "06:00.0").reason, ==, REASON_GROUP_NOT_VIABLE);
+        world_done(&w);
+}
+
 static void test_host_driver_in_a_vfio_group_is_refused(void)
 {
         World w;
@@ -686,6 +701,7 @@ int main(int argc, char *argv[])
         TEST(bridges_are_never_taken);
         TEST(what_was_taken_from_a_card_that_is_gone_is_forgotten);
         TEST(host_driver_in_a_vfio_group_is_refused);
+        TEST(a_member_of_a_group_on_vfio_does_not_go_to_the_host);
         TEST(boot_display_needs_acceptance);
         TEST(none_takes_the_driver_away);
         TEST(broken_file_leaves_its_devices);
