@@ -308,15 +308,22 @@ static void hold_broken(const Config *config, const Inventory *inv, const Origin
         }
 }
 
-static bool rule_has_device(const Target *targets, size_t n, const char *rule)
+/* Whether the file names a device that is there, or one that is there was taken for it by name. */
+static bool rule_has_device(const Target *targets, const Origin **origins, size_t n,
+                            const char *rule)
 {
         for (size_t i = 0; i < n; i++)
-                if (targets[i].rule && targets[i].matched && streq(targets[i].rule->name, rule))
+                if ((targets[i].rule && targets[i].matched && streq(targets[i].rule->name, rule)) ||
+                    (origins[i] && origins[i]->taken && !origins[i]->implied &&
+                     streq_ptr(origins[i]->rule, rule)))
                         return true;
         return false;
 }
 
-/* What moved with a card that was only unplugged waits for it: its file is still there. */
+/*
+ * What moved with a card that was only unplugged waits for it: its file is still there. If the card
+ * is, too, then the file is about something else now.
+ */
 static void hold_companions(const Config *config, const Inventory *inv, const Origin **origins,
                             Target *targets)
 {
@@ -325,7 +332,7 @@ static void hold_companions(const Config *config, const Inventory *inv, const Or
 
                 if (o && o->implied && o->rule && targets[i].kind == TARGET_UNMANAGED &&
                     !targets[i].requested && config_find_rule(config, o->rule) &&
-                    !rule_has_device(targets, inv->n_devices, o->rule))
+                    !rule_has_device(targets, origins, inv->n_devices, o->rule))
                         targets[i].hold = true;
         }
 }

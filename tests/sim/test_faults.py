@@ -285,6 +285,18 @@ class HangTest(LawTest):
                 self.doCleanups()
 
 
+class FilesTest(LawTest):
+    def test_a_file_that_names_something_else_gives_the_whole_group_back(self):
+        sim = self.sim("qemu")
+        before = picture(sim.dump())
+        sim.declare(f"Address={QEMU_GROUP[1]}")
+        sim.start()
+        self.assertEqual([sim.driver(a) for a in QEMU_GROUP], ["vfio-pci"] * 3)
+        sim.declare("Address=0000:7f:00.0")
+        sim.expect(0, "reload")
+        self.wait_for_picture(sim, [before])
+
+
 class OthersTest(LawTest):
     def test_who_takes_it_back_again_and_again_is_left_alone(self):
         sim = self.sim("x722")
