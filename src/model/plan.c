@@ -256,6 +256,8 @@ static int plan_unit(const Planner *p, int group, const Move *moves, size_t n, U
 /* Whether there is surely nothing to be done or to be said: so it is with most units. */
 static bool moves_are_idle(const Move *moves, size_t n)
 {
+        bool vfio = false, host = false;
+
         for (size_t i = 0; i < n; i++) {
                 const Target *t = moves[i].target;
 
@@ -264,8 +266,11 @@ static bool moves_are_idle(const Move *moves, size_t n)
                     planner_waits_for_report(t, moves[i].device) ||
                     planner_missing_settings(&moves[i]).set != 0)
                         return false;
+                vfio = vfio || target_moves_group(t);
+                host = host || (!target_moves_group(t) && t->kind != TARGET_NONE &&
+                                t->kind != TARGET_UNMANAGED);
         }
-        return true;
+        return !vfio || !host; /* both would spoil the group */
 }
 
 /*

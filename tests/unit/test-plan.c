@@ -7,6 +7,8 @@
 #include "model/match.h"
 #include "model/status.h"
 
+#include <stdio.h>
+
 static void test_one_member_moves_its_whole_group(void)
 {
         World w;
@@ -197,6 +199,7 @@ static void test_what_was_taken_from_a_card_that_is_gone_is_forgotten(void)
 
 static void test_a_member_of_a_group_on_vfio_does_not_go_to_the_host(void)
 {
+        HostDevice *d;
         World w;
 
         world_init(&w);
@@ -206,6 +209,11 @@ static void test_a_member_of_a_group_on_vfio_does_not_go_to_the_host(void)
         world_rule(&w, MATCH_ADDRESS, "0000:06:00.1", TARGET_HOST);
         world_plan(&w);
         g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "06:00.0").reason, ==, REASON_GROUP_NOT_VIABLE);
+        /* Nor is it well if it is there already, as after it was plugged in. */
+        d = host_find(&w.host, &(PciAddress){ .bus = 6, .function = 1 });
+        snprintf(d->driver, sizeof(d->driver), "e1000e");
+        world_plan(&w);
         g_assert_cmpint(world_status(&w, "06:00.0").reason, ==, REASON_GROUP_NOT_VIABLE);
         world_done(&w);
 }
