@@ -237,8 +237,11 @@ static void on_checked(const WorkerRequest *q, PoolOutcome outcome, const Worker
         } else if (reply->hazard != REASON_NONE) {
                 run_fail(run, c && c->goes ? REASON_VFS_IN_USE : (Reason)reply->hazard, &q->address,
                          strdup(reply->text));
-        } else if (reply->error != 0) {
+        } else if (reply->error == ENODEV) {
                 run_fail(run, REASON_DEVICE_GONE, &q->address, NULL);
+        } else if (reply->error != 0) {
+                run_fail(run, REASON_DRIVER_REJECTED, &q->address,
+                         strdup("who uses it cannot be found out, so it is left as it is"));
         }
         if (run->outstanding == 0)
                 run_phase(run);

@@ -92,8 +92,6 @@ _must_check_ int plan_ask_uses(const Inventory *inv, const Desired *desired,
 Plan *plan_free(Plan *p);
 DEFINE_CLEANUP_FUNC(Plan *, plan_free);
 
-/* The unit that an address belongs to, or NULL. */
-const Unit *plan_find_unit(const Plan *p, const PciAddress *address);
 size_t plan_count_steps(const Plan *p);
 
 /* After a run of the unit that went well: what is put back is owed no more. */

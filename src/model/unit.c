@@ -207,15 +207,6 @@ Plan *plan_free(Plan *p)
         return NULL;
 }
 
-const Unit *plan_find_unit(const Plan *p, const PciAddress *address)
-{
-        for (size_t i = 0; p && i < p->n_units; i++)
-                for (size_t k = 0; k < p->units[i].n_members; k++)
-                        if (pci_address_equal(&p->units[i].members[k], address))
-                                return &p->units[i];
-        return NULL;
-}
-
 size_t plan_count_steps(const Plan *p)
 {
         size_t n = 0;
