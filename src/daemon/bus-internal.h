@@ -246,6 +246,17 @@ _must_check_ int bus_append_value(sd_bus_message *m, const Field *f);
 _must_check_ int bus_append_field(const Field *f, void *userdata);
 _must_check_ int bus_open_dict(sd_bus_message *m);
 
+/*
+ * The answer to GetManagedObjects, an a{oa{sa{sv}}}: entries of one object, and in them of one
+ * interface with an open a{sv}; and all entries of devices and groups, and of jobs.
+ */
+_must_check_ int bus_open_object(sd_bus_message *m, const char *path);
+_must_check_ int bus_close_object(sd_bus_message *m);
+_must_check_ int bus_open_interface(sd_bus_message *m, const char *name);
+_must_check_ int bus_close_interface(sd_bus_message *m);
+_must_check_ int bus_append_objects(const Bus *b, sd_bus_message *m);
+_must_check_ int bus_append_jobs(Bus *b, sd_bus_message *m);
+
 /* Addresses as an `as`. */
 _must_check_ int bus_append_addresses(sd_bus_message *m, const PciAddress *addresses, size_t n);
 

@@ -72,6 +72,47 @@ static int property_get(sd_bus *bus, const char *path, const char *interface, co
         return -ENODATA;
 }
 
+static int append_property(Bus *b, sd_bus_message *m, const char *path, const sd_bus_vtable *v)
+{
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', v->x.property.member);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', v->x.property.signature);
+        if (r >= 0)
+                r = property_get(b->bus, path, VFIOD_JOB_INTERFACE, v->x.property.member, m, b,
+                                 NULL);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int bus_append_jobs(Bus *b, sd_bus_message *m)
+{
+        int r = 0;
+
+        for (const Job *j = manager_jobs(b->manager); r >= 0 && j; j = j->next) {
+                _cleanup_free_ char *path = NULL;
+
+                r = bus_number_path(VFIOD_JOB_PREFIX, j->id, &path);
+                if (r >= 0)
+                        r = bus_open_object(m, path);
+                if (r >= 0)
+                        r = bus_open_interface(m, VFIOD_JOB_INTERFACE);
+                for (const sd_bus_vtable *v = bus_job_vtable;
+                     r >= 0 && v->type != _SD_BUS_VTABLE_END; v++)
+                        if (v->type == _SD_BUS_VTABLE_PROPERTY)
+                                r = append_property(b, m, path, v);
+                if (r >= 0)
+                        r = bus_close_interface(m);
+                if (r >= 0)
+                        r = bus_close_object(m);
+        }
+        return r;
+}
+
 /* The requester's own uid may take its job back; for anybody else that is administration. */
 int derive_cancel(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
 {

@@ -218,6 +218,56 @@ int bus_group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char **
         return enumerate(userdata, &bus_object_kinds[KIND_GROUP], ret_nodes);
 }
 
+/* An interface in the answer to GetManagedObjects: opened by its first field, if it has any. */
+typedef struct InterfaceWriter {
+        sd_bus_message *message;
+        const char *name;
+        bool open;
+} InterfaceWriter;
+
+static int write_field(const Field *f, void *userdata)
+{
+        InterfaceWriter *w = userdata;
+        int r = w->open ? 0 : bus_open_interface(w->message, w->name);
+
+        w->open = true;
+        return r < 0 ? r : bus_append_field(f, w->message);
+}
+
+static int append_object(sd_bus_message *m, const Snapshot *s, const ObjectKind *k, uint64_t key)
+{
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = k->make_path(key, &path);
+        if (r >= 0)
+                r = bus_open_object(m, path);
+        for (const ObjectInterface *i = k->interfaces; r >= 0 && i->name; i++) {
+                InterfaceWriter w = { .message = m, .name = i->name };
+
+                r = i->describe(s, key, write_field, &w);
+                if (w.open && r >= 0)
+                        r = bus_close_interface(m);
+                else if (!w.open && r == -ENOENT)
+                        r = 0;
+        }
+        return r < 0 ? r : bus_close_object(m);
+}
+
+int bus_append_objects(const Bus *b, sd_bus_message *m)
+{
+        Snapshot s = manager_snapshot(b->manager);
+        int r = 0;
+
+        for (size_t n = 0; n < ELEMENTSOF(bus_object_kinds); n++) {
+                const ObjectKind *k = &bus_object_kinds[n];
+
+                for (size_t i = 0; r >= 0 && i < k->count(&s); i++)
+                        r = append_object(m, &s, k, k->key(&s, i));
+        }
+        return r;
+}
+
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {

@@ -94,6 +94,38 @@ int bus_open_dict(sd_bus_message *m)
         return sd_bus_message_open_container(m, 'a', "{sv}");
 }
 
+int bus_open_object(sd_bus_message *m, const char *path)
+{
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "oa{sa{sv}}");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 'o', path);
+        return r < 0 ? r : sd_bus_message_open_container(m, 'a', "{sa{sv}}");
+}
+
+int bus_close_object(sd_bus_message *m)
+{
+        int r = sd_bus_message_close_container(m);
+
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int bus_open_interface(sd_bus_message *m, const char *name)
+{
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sa{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', name);
+        return r < 0 ? r : bus_open_dict(m);
+}
+
+int bus_close_interface(sd_bus_message *m)
+{
+        return bus_close_object(m);
+}
+
 int bus_append_addresses(sd_bus_message *m, const PciAddress *addresses, size_t n)
 {
         int r;
@@ -248,6 +280,8 @@ static int parse_device_word(const Inventory *inv, const char *word, PciAddress 
         const char *rest = startswith(word, VFIOD_DEVICE_ID_PREFIX) ?: word;
         const char *slash = strstr(rest, "/vf");
         _cleanup_free_ char *pf = NULL;
+        const uint32_t *vfs = NULL;
+        size_t n_vfs = 0;
         PciAddress a;
         uint64_t n;
 
@@ -258,10 +292,12 @@ static int parse_device_word(const Inventory *inv, const char *word, PciAddress 
                 return -ENOMEM;
         if (pci_address_parse(pf, &a) < 0 || parse_uint(slash + strlen("/vf"), 10, INT_MAX, &n) < 0)
                 return -EINVAL;
-        for (size_t i = 0; inv && i < inv->n_devices; i++) {
-                const Device *d = inv->devices[i];
+        if (inv)
+                vfs = inventory_vfs(inv, &a, &n_vfs);
+        for (size_t i = 0; i < n_vfs; i++) {
+                const Device *d = inv->devices[vfs[i]];
 
-                if (d->is_vf && d->vf_index == (int)n && pci_address_equal(&d->pf, &a)) {
+                if (d->vf_index == (int)n) {
                         *ret = d->address;
                         return 0;
                 }

@@ -12,6 +12,7 @@
 #include "sys/scan.h"
 #include "sys/usage.h"
 
+#include <malloc.h>
 #include <systemd/sd-daemon.h>
 
 /* Events that come within this time share one look. */
@@ -30,6 +31,8 @@ static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
         int r = manager_look(m);
 
         m->next_look = now_usec() + LOOK_SHARE * (now_usec() - begin);
+        /* What looks, work and a storm's signals had lies scattered: it goes back to the kernel. */
+        (void)malloc_trim(0);
         if (r < 0) {
                 log_error_errno(r, "Failed to look at the devices, trying again: %m");
                 manager_look_at_all(userdata);

@@ -7,8 +7,6 @@
 #include "model/schedule.h"
 #include "model/unit.h"
 
-#include <malloc.h>
-
 struct Work {
         Manager *manager;
         Run *run;
@@ -43,14 +41,9 @@ void work_free_all(Manager *m)
         }
 }
 
-/*
- * Runs are freed here and not in their own callback. After much work at a time what it took lies
- * scattered: it goes back to the kernel.
- */
+/* Runs are freed here and not in their own callback. */
 static void collect_garbage(Manager *m)
 {
-        bool any = m->work;
-
         for (Work **p = &m->work; *p;) {
                 Work *w = *p;
 
@@ -61,8 +54,6 @@ static void collect_garbage(Manager *m)
                 *p = w->next;
                 work_free(w);
         }
-        if (any && !m->work)
-                (void)malloc_trim(0);
 }
 
 static int copy_string(const char *s, char **ret)

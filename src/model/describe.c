@@ -56,10 +56,9 @@ static const Target *find_target(const Snapshot *s, const PciAddress *a)
         return i >= 0 && s->desired ? &s->desired->targets[i] : NULL;
 }
 
-static const Rule *find_rule(const Snapshot *s, const PciAddress *a)
+/* `t`: its target, if it is there. */
+static const Rule *find_rule(const Snapshot *s, const PciAddress *a, const Target *t)
 {
-        const Target *t = find_target(s, a);
-
         if (t)
                 return t->rule;
         for (size_t i = 0; s->desired && i < s->desired->n_absent; i++)
@@ -140,10 +139,12 @@ int describe_device(const Snapshot *s, const PciAddress *address, field_handler_
 {
         static const Device nothing = { .group = -1, .numa_node = -1, .vf_index = -1 };
         const DeviceStatus *status = status_find(s->status, address);
-        const Device *found = inventory_find(s->inventory, address);
+        const ssize_t i = inventory_index(s->inventory, address);
+        const Device *found = i >= 0 ? s->inventory->devices[i] : NULL;
         const Device *d = found ? found : &nothing;
+        const Target *t = found && s->desired ? &s->desired->targets[i] : NULL;
         const Origin *o = found ? origin_table_find_device(s->origins, d) : NULL;
-        const Rule *rule = find_rule(s, address);
+        const Rule *rule = find_rule(s, address, t);
         Writer w = { f, userdata, 0 };
         char node[40];
 
@@ -165,7 +166,7 @@ int describe_device(const Snapshot *s, const PciAddress *address, field_handler_
         put_sriov(&w, d);
         put_string(&w, "VFIONode", node);
         put_string(&w, "Rule", rule ? rule->name : "");
-        put_string(&w, "Target", target_word(find_target(s, address)));
+        put_string(&w, "Target", target_word(t));
         put_hardware(&w, d, o);
         return w.r;
 }
@@ -174,15 +175,17 @@ int describe_device(const Snapshot *s, const PciAddress *address, field_handler_
 static int list_vfs(const Snapshot *s, const Device *pf, char ***ret)
 {
         _cleanup_free_ const Device **vfs = calloc(pf->num_vfs + 1, sizeof(Device *));
+        const uint32_t *indices;
+        size_t n;
         int r = 0;
 
         if (!vfs)
                 return -ENOMEM;
-        for (size_t i = 0; i < s->inventory->n_devices; i++) {
-                const Device *d = s->inventory->devices[i];
+        indices = inventory_vfs(s->inventory, &pf->address, &n);
+        for (size_t i = 0; i < n; i++) {
+                const Device *d = s->inventory->devices[indices[i]];
 
-                if (d->is_vf && pci_address_equal(&d->pf, &pf->address) && d->vf_index >= 0 &&
-                    (unsigned)d->vf_index < pf->num_vfs)
+                if (d->vf_index >= 0 && (unsigned)d->vf_index < pf->num_vfs)
                         vfs[d->vf_index] = d;
         }
         for (unsigned i = 0; i < pf->num_vfs && r >= 0; i++)
@@ -379,7 +382,7 @@ int describe_explanation(const Snapshot *s, const PciAddress *address, field_han
         const Device *d = inventory_find(s->inventory, address);
         const Group *g = d ? inventory_group(s->inventory, d->group) : NULL;
         const Target *t = find_target(s, address);
-        const Rule *rule = find_rule(s, address);
+        const Rule *rule = find_rule(s, address, t);
         _cleanup_strv_ char **members = NULL;
         _cleanup_free_ char *fact = fact_of(d);
         Writer w = { f, userdata, 0 };

@@ -95,9 +95,12 @@ class Host:
         return (self.root / "sys/bus/pci/devices" / pf / "sriov_drivers_autoprobe").read_text().strip()
 
     def vfs(self, pf):
-        """The addresses of its VFs, by their indices."""
+        """The addresses of its VFs, by their indices; none while they come or go."""
         links = sorted((self.root / "sys/bus/pci/devices" / pf).glob("virtfn*"))
-        return [os.path.basename(os.readlink(link)) for link in links]
+        try:
+            return [os.path.basename(os.readlink(link)) for link in links]
+        except FileNotFoundError:
+            return []
 
     def settings(self, vf):
         return [int(word) for word in (self.root / "sys/bus/pci/devices" / vf / "settings").read_text().split()]
