@@ -24,15 +24,29 @@ enum { LOOK_SHARE = 5 };
 /* More devices than that are looked at by one full look. */
 enum { LOOK_MAX = 256 };
 
+/*
+ * What a look at more than that, work and the signals after them had lies scattered. A while later
+ * it goes back to the kernel, and not at once: the next look would only have to ask for it again.
+ */
+enum { LOOK_MANY = 16 };
+#define TIDY_USEC USEC_PER_SEC
+
+static int on_tidy(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        (void)malloc_trim(0);
+        return 0;
+}
+
 static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
+        bool many = m->look_all || m->n_look > LOOK_MANY, worked = m->work;
         uint64_t begin = now_usec();
         int r = manager_look(m);
 
         m->next_look = now_usec() + LOOK_SHARE * (now_usec() - begin);
-        /* What looks, work and a storm's signals had lies scattered: it goes back to the kernel. */
-        (void)malloc_trim(0);
+        if (r >= 0 && (many || worked))
+                r = manager_arm(m, &m->tidy_timer, TIDY_USEC, on_tidy);
         if (r < 0) {
                 log_error_errno(r, "Failed to look at the devices, trying again: %m");
                 manager_look_at_all(userdata);

@@ -63,7 +63,7 @@ struct Manager {
         bool look_all;      /* a full look is due */
         PciAddress *look;
         size_t n_look; /* devices to look at again */
-        sd_event_source *look_timer, *retry_timer, *startup_timer, *save_timer;
+        sd_event_source *look_timer, *retry_timer, *startup_timer, *save_timer, *tidy_timer;
         bool settled; /* the first reconcile is over, or its time */
         ManagerState state;
 };

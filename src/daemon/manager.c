@@ -386,6 +386,7 @@ Manager *manager_free(Manager *m)
         config_free(m->config);
         sd_event_source_disable_unref(m->look_timer);
         sd_event_source_disable_unref(m->retry_timer);
+        sd_event_source_disable_unref(m->tidy_timer);
         sd_event_source_disable_unref(m->startup_timer);
         sd_event_source_disable_unref(m->save_timer);
         sd_event_unref(m->event);
