@@ -29,7 +29,7 @@ struct Job {
         Reason reason;         /* of the first device that is not as asked */
         char *detail;
         sd_bus_message *message; /* to be answered at the end; NULL with NO_WAIT */
-        RequestTable before;     /* this boot's requests when it was submitted */
+        RequestChange change;    /* of this boot's requests */
         sd_event_source *linger;
         Job *next;
 };

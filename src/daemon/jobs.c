@@ -54,7 +54,7 @@ static void job_free(Job *j)
         sd_event_source_disable_unref(j->linger);
         sd_bus_message_unref(j->message);
         free(j->addresses);
-        request_table_done(&j->before);
+        request_change_done(&j->change);
         free(j->detail);
         free(j);
 }
@@ -74,14 +74,6 @@ static int on_linger(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
-static bool any_releases(const Manager *m)
-{
-        for (const Job *j = m->jobs; j; j = j->next)
-                if (j->kind == OPERATION_RELEASE && !job_is_over(j))
-                        return true;
-        return false;
-}
-
 static void job_end(Job *j, JobState state, Reason reason, const char *detail)
 {
         Manager *m = j->manager;
@@ -90,8 +82,6 @@ static void job_end(Job *j, JobState state, Reason reason, const char *detail)
         j->state = state;
         j->reason = reason;
         j->detail = detail ? strdup(detail) : NULL;
-        if (j->kind == OPERATION_RELEASE && !any_releases(m))
-                operation_forget_releases(m);
         bus_job_ended(j);
         r = sd_event_add_time_relative(m->event, &j->linger, CLOCK_MONOTONIC, LINGER_USEC, 0,
                                        on_linger, j);
@@ -105,36 +95,62 @@ static bool job_requests(const Job *j)
         return j->kind == OPERATION_BIND || j->kind == OPERATION_SRIOV;
 }
 
-/* What was asked for in vain is asked for no more; what was asked for before stays. */
-static void drop_requests(Job *j)
+static unsigned job_parts(const Job *j)
+{
+        switch (j->kind) {
+        case OPERATION_BIND:
+                return REQUEST_DRIVER;
+        case OPERATION_SRIOV:
+                return REQUEST_COUNT;
+        default:
+                return REQUEST_DRIVER | REQUEST_COUNT;
+        }
+}
+
+/* What it asked for of one device. Later jobs that go on never saw it. */
+static void take_back(Job *j, const PciAddress *a)
 {
         Manager *m = j->manager;
+        unsigned parts = job_parts(j);
+        int r = 0;
 
+        for (Job *later = m->jobs; later != j && r >= 0; later = later->next)
+                if (!job_is_over(later) && job_concerns(later, a)) {
+                        r = request_table_take_back(&later->change.before, a, parts, &j->change);
+                        parts &= ~job_parts(later);
+                }
+        if (r >= 0)
+                r = request_table_take_back(&m->requests, a, parts, &j->change);
+        if (r < 0)
+                log_full(LOG_ERR, r, &(LogFields){ .device = PCI_ADDRESS_STR(a) },
+                         "Failed to take back what was asked for it, it stays: %m");
+        m->requests_dirty = true;
+        manager_look_at(m, a);
+}
+
+/* What was asked for in vain is asked for no more; what was asked for before or since stays. */
+static void drop_requests(Job *j)
+{
         for (size_t i = 0; i < j->n_addresses && job_requests(j); i++) {
-                const Request *before = request_table_find(&j->before, &j->addresses[i]);
-                const DeviceStatus *s = status_find(m->status, &j->addresses[i]);
+                const DeviceStatus *s = status_find(j->manager->status, &j->addresses[i]);
 
-                if (s && s->state == STATE_READY && j->state != JOB_CANCELLED)
-                        continue;
-                if (!before)
-                        request_table_remove(&m->requests, &j->addresses[i]);
-                else if (request_table_put(&m->requests, before) < 0)
-                        log_full(LOG_ERR, ENOMEM,
-                                 &(LogFields){ .device = PCI_ADDRESS_STR(&j->addresses[i]) },
-                                 "Failed to take back what was asked for it, it stays: %m");
-                m->requests_dirty = true;
-                manager_look_at(m, &j->addresses[i]);
+                if (!s || s->state != STATE_READY)
+                        take_back(j, &j->addresses[i]);
         }
 }
 
 int job_cancel(Job *j)
 {
+        const RequestTable *both[] = { &j->change.before, &j->change.after };
+
         if (job_is_over(j))
                 return -EALREADY;
         if (j->state != JOB_QUEUED)
                 return -EBUSY;
         job_end(j, JOB_CANCELLED, REASON_NONE, NULL);
-        drop_requests(j);
+        for (size_t i = 0; i < ELEMENTSOF(both); i++)
+                for (size_t k = 0; k < both[i]->n_requests; k++)
+                        take_back(j, &both[i]->requests[k].address);
         return 0;
 }
 
@@ -202,6 +218,32 @@ static void job_update(Job *j)
         }
 }
 
+static bool any_releases(const Manager *m)
+{
+        for (const Job *j = m->jobs; j; j = j->next)
+                if (j->kind == OPERATION_RELEASE && !job_is_over(j))
+                        return true;
+        return false;
+}
+
+/*
+ * Requests to release what no file wants are there only for the hazards that they accept, and end
+ * with the release, also if that was an earlier daemon's.
+ */
+static void forget_releases(Manager *m)
+{
+        for (size_t i = m->requests.n_requests; i > 0; i--) {
+                const Request *q = &m->requests.requests[i - 1];
+                ssize_t k = inventory_index(m->inventory, &q->address);
+
+                if (!q->release || q->accept == 0 || k < 0 || m->desired->targets[k].rule ||
+                    is_busy(&m->status->statuses[m->status->by_device[k]]))
+                        continue;
+                request_table_remove(&m->requests, &q->address);
+                m->requests_dirty = true;
+        }
+}
+
 void manager_update_jobs(Manager *m)
 {
         for (Job *j = m->jobs, *next; j; j = next) {
@@ -209,6 +251,8 @@ void manager_update_jobs(Manager *m)
                 if (!job_is_over(j))
                         job_update(j);
         }
+        if (!any_releases(m))
+                forget_releases(m);
 }
 
 static bool driver_is_allowed(const Manager *m, const Operation *op)
@@ -304,31 +348,31 @@ static int add_address(Job *j, const PciAddress *a)
 }
 
 /* An apply is about all devices that now differ from what the files say. */
-static int collect_differing(Manager *m, Job *j)
+static int collect_differing(Manager *m, const RequestTable *requests, Job *j)
 {
         _cleanup_(desired_freep) Desired *desired = NULL;
         _cleanup_(plan_freep) Plan *plan = NULL;
         int r;
 
-        r = manager_compute(m, m->inventory, &m->requests, &desired, &plan);
+        r = manager_compute(m, m->inventory, requests, &desired, &plan);
         for (size_t i = 0; r >= 0 && i < plan->n_units; i++)
                 for (size_t k = 0; r >= 0 && k < plan->units[i].n_members; k++)
                         r = add_address(j, &plan->units[i].members[k]);
         return r;
 }
 
-static int collect_addresses(Manager *m, const Operation *op, Job *j)
+static int collect_addresses(Manager *m, const Operation *op, const RequestTable *requests, Job *j)
 {
         int r = 0;
 
         if (op->kind == OPERATION_APPLY)
-                return collect_differing(m, j);
+                return collect_differing(m, requests, j);
         for (size_t i = 0; r >= 0 && i < op->n_addresses; i++)
                 r = add_address(j, &op->addresses[i]);
         return r;
 }
 
-static int job_new(Manager *m, const Operation *op, Job **ret)
+static int job_new(Manager *m, const Operation *op, const RequestTable *requests, Job **ret)
 {
         Job *j = calloc(1, sizeof(Job));
         struct timespec now;
@@ -339,7 +383,7 @@ static int job_new(Manager *m, const Operation *op, Job **ret)
         j->manager = m;
         j->kind = op->kind;
         j->uid = op->uid;
-        r = collect_addresses(m, op, j);
+        r = collect_addresses(m, op, requests, j);
         if (r < 0) {
                 free(j->addresses);
                 free(j);
@@ -375,40 +419,55 @@ static void reset_tracks(Manager *m, const Job *j)
         }
 }
 
+/* The requests as the operation leaves them, and what it changes. */
+static int change_requests(Manager *m, const Operation *op, RequestTable *ret, RequestChange *c)
+{
+        int r;
+
+        r = request_table_copy(&m->requests, ret);
+        if (r >= 0 && !(op->persist && op->kind != OPERATION_RELEASE))
+                r = operation_request(op, m, ret);
+        if (r >= 0)
+                r = request_table_subtract(&m->requests, ret, &c->before);
+        return r < 0 ? r : request_table_subtract(ret, &m->requests, &c->after);
+}
+
+static int persist(Manager *m, const Operation *op, sd_bus_error *error)
+{
+        if (!op->persist)
+                return 0;
+        return op->kind == OPERATION_RELEASE ? persist_release(m, op, error)
+                                             : persist_write(m, op, error);
+}
+
 int manager_submit(Manager *m, const Operation *op, Job **ret, sd_bus_error *error)
 {
-        _cleanup_(request_table_done) RequestTable before = { 0 };
+        _cleanup_(request_table_done) RequestTable requests = { 0 };
+        _cleanup_(request_change_done) RequestChange change = { 0 };
+        RequestTable before;
         Job *j;
         int r;
 
         r = check_submission(m, op, error);
-        if (r < 0)
-                return r;
-        if (op->persist) {
-                r = op->kind == OPERATION_RELEASE ? persist_release(m, op, error)
-                                                  : persist_write(m, op, error);
-                if (r < 0)
-                        return r;
-        }
-        r = request_table_copy(&m->requests, &before);
-        if (r >= 0 && !(op->persist && op->kind != OPERATION_RELEASE)) {
-                r = operation_request(op, m, &m->requests);
-                m->requests_dirty = true;
-        }
         if (r >= 0)
-                r = job_new(m, op, &j);
+                r = persist(m, op, error);
+        if (r >= 0)
+                r = change_requests(m, op, &requests, &change);
+        if (r >= 0)
+                r = manager_schedule_look(m, 0);
+        if (r >= 0)
+                r = job_new(m, op, &requests, &j);
         if (r < 0)
                 return r;
-        j->before = before;
-        before = (RequestTable){ 0 };
+        before = m->requests;
+        m->requests = requests;
+        requests = before;
+        m->requests_dirty = true;
+        j->change = change;
+        change = (RequestChange){ 0 };
         reset_tracks(m, j);
         for (size_t i = 0; i < j->n_addresses; i++)
                 manager_look_at(m, &j->addresses[i]);
-        r = manager_schedule_look(m, 0);
-        if (r < 0) {
-                job_free(j);
-                return r;
-        }
         bus_job_new(j);
         *ret = j;
         return 0;

@@ -119,12 +119,6 @@ void jobs_free_all(Manager *m);
  */
 _must_check_ int operation_request(const Operation *op, const Manager *m, RequestTable *t);
 
-/*
- * No release is under way any more. Requests to release what no file wants were there only for the
- * hazards that they accepted.
- */
-void operation_forget_releases(Manager *m);
-
 /* serials.c: true once every device's serial number is known, as far as files ask for them. */
 bool manager_apply_serials(Manager *m, Inventory *inv);
 void manager_forget_serial(Manager *m, const PciAddress *address);

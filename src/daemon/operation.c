@@ -101,16 +101,3 @@ int operation_request(const Operation *op, const Manager *m, RequestTable *t)
         }
         return -EINVAL;
 }
-
-void operation_forget_releases(Manager *m)
-{
-        for (size_t i = m->requests.n_requests; i > 0; i--) {
-                const Request *q = &m->requests.requests[i - 1];
-                ssize_t k = inventory_index(m->inventory, &q->address);
-
-                if (!q->release || q->accept == 0 || k < 0 || m->desired->targets[k].rule)
-                        continue;
-                request_table_remove(&m->requests, &q->address);
-                m->requests_dirty = true;
-        }
-}

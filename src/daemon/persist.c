@@ -139,10 +139,8 @@ static int forget_request(Manager *m, const Operation *op, const PciAddress *a)
                 rest.counts = false;
         else
                 rest.target = TARGET_UNMANAGED;
-        if (!rest.release && (rest.target != TARGET_UNMANAGED || rest.counts))
-                return request_table_put(&m->requests, &rest);
-        request_table_remove(&m->requests, a);
-        return 0;
+        rest.release = false;
+        return request_table_put(&m->requests, &rest);
 }
 
 int persist_write(Manager *m, const Operation *op, sd_bus_error *error)

@@ -13,13 +13,20 @@ void request_table_done(RequestTable *t)
         *t = (RequestTable){ 0 };
 }
 
+/* The first entry not below the address. */
 static size_t request_position(const RequestTable *t, const PciAddress *address)
 {
-        size_t i = 0;
+        size_t low = 0, high = t->n_requests;
 
-        while (i < t->n_requests && pci_address_compare(&t->requests[i].address, address) < 0)
-                i++;
-        return i;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (pci_address_compare(&t->requests[middle].address, address) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
 }
 
 static Request *request_find(const RequestTable *t, const PciAddress *address)
@@ -42,6 +49,10 @@ int request_table_put(RequestTable *t, const Request *r)
         _cleanup_free_ char *driver = NULL;
         size_t i;
 
+        if (!r->release && r->target == TARGET_UNMANAGED && !r->counts) {
+                request_table_remove(t, &r->address);
+                return 0;
+        }
         if (r->driver) {
                 driver = strdup(r->driver);
                 if (!driver)
@@ -88,6 +99,78 @@ int request_table_copy(const RequestTable *t, RequestTable *ret)
         *ret = copy;
         copy = (RequestTable){ 0 };
         return 0;
+}
+
+static bool same_driver(const Request *a, const Request *b)
+{
+        return a->release == b->release && a->target == b->target &&
+               streq_ptr(a->driver, b->driver);
+}
+
+static bool same_count(const Request *a, const Request *b)
+{
+        return a->counts == b->counts && a->num_vfs == b->num_vfs;
+}
+
+static bool same_card(const Request *a, const Request *b)
+{
+        return a->vendor == b->vendor && a->device == b->device;
+}
+
+int request_table_subtract(const RequestTable *t, const RequestTable *other, RequestTable *ret)
+{
+        _cleanup_(request_table_done) RequestTable rest = { 0 };
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_requests && r >= 0; i++) {
+                const Request *a = &t->requests[i], *b = request_find(other, &a->address);
+
+                if (!b || !same_card(a, b) || !same_driver(a, b) || !same_count(a, b) ||
+                    a->accept != b->accept)
+                        r = request_table_put(&rest, a);
+        }
+        if (r < 0)
+                return r;
+        *ret = rest;
+        rest = (RequestTable){ 0 };
+        return 0;
+}
+
+void request_change_done(RequestChange *c)
+{
+        request_table_done(&c->before);
+        request_table_done(&c->after);
+}
+
+int request_table_take_back(RequestTable *t, const PciAddress *address, unsigned parts,
+                            const RequestChange *c)
+{
+        const Request none = { .address = *address }, *is = request_find(t, address),
+                      *was = request_find(&c->before, address),
+                      *asked = request_find(&c->after, address);
+        bool driver, count;
+        Request rest;
+        int r;
+
+        if ((!was && !asked) || (is && asked && !same_card(is, asked)))
+                return 0;
+        rest = is ? *is : was ? *was : none;
+        is = is ? is : &none;
+        was = was ? was : &none;
+        asked = asked ? asked : &none;
+        driver = (parts & REQUEST_DRIVER) && same_driver(is, asked);
+        count = (parts & REQUEST_COUNT) && same_count(is, asked);
+        rest.release = driver ? was->release : is->release;
+        rest.target = driver ? was->target : is->target;
+        rest.driver = driver ? was->driver : is->driver;
+        rest.counts = count ? was->counts : is->counts;
+        rest.num_vfs = count ? was->num_vfs : is->num_vfs;
+        /* What was asked for since goes on with no more than it accepts itself. */
+        if (driver || (count && same_driver(was, asked)))
+                rest.accept = (is->accept & ~(asked->accept & ~was->accept)) |
+                              (was->accept & ~asked->accept);
+        r = request_table_put(t, &rest);
+        return r < 0 ? r : 1;
 }
 
 static const char *request_target(const Request *r)

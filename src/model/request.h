@@ -25,9 +25,33 @@ void request_table_done(RequestTable *t);
 _must_check_ int request_table_copy(const RequestTable *t, RequestTable *ret);
 const Request *request_table_find(const RequestTable *t, const PciAddress *address);
 
-/* Adds or replaces by address; copies `driver`. */
+/* Adds or replaces by address, or removes if nothing is asked for; copies `driver`. */
 _must_check_ int request_table_put(RequestTable *t, const Request *r);
 void request_table_remove(RequestTable *t, const PciAddress *address);
+
+/* The requests that `other` does not have just so. */
+_must_check_ int request_table_subtract(const RequestTable *t, const RequestTable *other,
+                                        RequestTable *ret);
+
+/* The driver of a device and the number of its VFs are asked for apart. */
+typedef enum RequestPart {
+        REQUEST_DRIVER = 1, /* or that it is released */
+        REQUEST_COUNT = 2,
+} RequestPart;
+
+/* What an operation did to a table: the requests that it changed, as they were and as they are. */
+typedef struct RequestChange {
+        RequestTable before, after;
+} RequestChange;
+
+void request_change_done(RequestChange *c);
+
+/*
+ * Takes the change back for one device: `parts`, unless something else was asked for since. Whether
+ * that changed the table.
+ */
+_must_check_ int request_table_take_back(RequestTable *t, const PciAddress *address, unsigned parts,
+                                         const RequestChange *c);
 
 /* Text form for /run/vfiod/requests, one line each; parsing rejects the whole on any bad line. */
 _must_check_ int request_table_format(const RequestTable *t, char **ret);

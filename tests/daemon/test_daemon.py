@@ -2,6 +2,7 @@
 """What an operator notices of vfiod when devices, workers, files, the disk or the bus fail."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -127,6 +128,46 @@ class DaemonTest(HostTest):
                   lambda: "failed: driver-rejected: the kernel took every step" in host.expect(0, "explain", A))
         self.assertEqual(len(host.requests(f"bind {A} vfio-pci")), 2, host.evidence())
 
+    def start_with_late_looks(self):
+        """A and B are on vfio-pci, B by a request; jobs wait until the fault "inspect" of A ends."""
+        host = self.host
+        host.add_device(A, 1, serial="1")
+        host.add_device(B, 2)
+        host.declare("Address=00:03.0")
+        host.start()
+        host.expect(0, "bind", B)
+        host.fault("inspect", A, "hang")
+        before = len(host.requests(f"inspect {A}"))
+        host.declare(SERIAL)
+        host.expect(0, "reload")
+        host.wait_request(f"inspect {A}", before + 1)
+
+    def submit(self, *words):
+        """Runs vfioctl without waiting, and returns the number of the job."""
+        self.host.expect(0, *words, "--no-wait")
+        return str(max(job["id"] for job in json.loads(self.host.expect(0, "jobs", "--json=short"))))
+
+    def test_a_cancelled_release_leaves_nothing(self):
+        host = self.host
+        self.start_with_late_looks()
+        for words in (["release", B], ["release", "--accept=device-in-use", B]):
+            host.expect(0, "cancel", self.submit(*words))
+        host.end_fault("inspect", A)
+        host.expect(0, "bind", A)
+        self.assertEqual((host.state(B), host.driver(B)), ("ready", "vfio-pci"))
+        self.assertEqual(host.requests(f"unbind {B} vfio-pci"), [])
+
+    def test_a_cancelled_job_leaves_what_others_asked_for(self):
+        host = self.host
+        self.start_with_late_looks()
+        bind = self.submit("bind", "--driver=vfio-pci", B)
+        release = self.submit("release", B)
+        host.expect(0, "cancel", bind)
+        host.end_fault("inspect", A)
+        host.wait_driver(B, "e1000")
+        self.assertIn(release, host.expect(0, "jobs"))
+        host.wait_state(B, "unmanaged")
+
     def test_a_release_is_not_measured_by_the_bind_before_it(self):
         host = self.host
         host.add_device(A, 1)
@@ -158,6 +199,26 @@ class DaemonTest(HostTest):
         host.finish_ctl(bind)
         self.assertEqual(host.finish_ctl(release).status, 0, host.evidence())
         self.assertEqual(host.driver(B), "e1000")
+
+    def test_a_release_that_a_restart_cuts_ends_with_the_device_back(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        host.expect(0, "bind", A)
+        host.open_node(1)
+        host.fault("unbind", A, "hang")
+        release = host.spawn_ctl("release", "--accept=device-in-use", A)
+        host.wait_request(f"unbind {A}", 2)
+        host.stop()
+        self.assertEqual(host.finish_ctl(release).status, 6)
+        host.start(settled=False)
+        host.end_fault("unbind", A)
+        host.wait_driver(A, "e1000")
+        host.wait_state(A, "unmanaged")
+        host.close_node()
+        host.declare("Address=00:03.0")
+        host.expect(0, "reload")
+        host.wait_driver(A, "vfio-pci")
 
     def test_a_device_that_vfio_takes_back_is_not_fought_for(self):
         self.host.add_device(A, 1, driver="vfio-pci")

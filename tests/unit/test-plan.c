@@ -679,29 +679,6 @@ static void test_tables_go_both_ways(void)
                 g_assert_cmpint(match_key_from_string(match_key_to_string((MatchKey)i)), ==, i);
 }
 
-static void test_requests_round_trip(void)
-{
-        RequestTable t = { 0 }, copy = { 0 };
-        _cleanup_free_ char *text = NULL, *again = NULL;
-        Request r = { .vendor = 0x8086, .device = 1, .target = TARGET_DRIVER };
-
-        r.driver = (char *)"vfio-pci";
-        r.accept = hazard_bit(REASON_BOOT_DISPLAY);
-        g_assert_cmpint(request_table_put(&t, &r), ==, 0);
-        r.address.bus = 3;
-        r.release = true;
-        g_assert_cmpint(request_table_put(&t, &r), ==, 0);
-        g_assert_cmpint(request_table_format(&t, &text), ==, 0);
-        g_assert_cmpint(request_table_parse(text, &copy), ==, 0);
-        g_assert_cmpuint(copy.n_requests, ==, 2);
-        g_assert_true(copy.requests[1].release);
-        g_assert_cmpstr(copy.requests[0].driver, ==, "vfio-pci");
-        g_assert_cmpint(request_table_parse("0000:00:00.0 8086:0001 bind vfio 0\nrubbish", &copy),
-                        ==, -EBADMSG);
-        request_table_done(&t);
-        request_table_done(&copy);
-}
-
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
@@ -733,6 +710,5 @@ int main(int argc, char *argv[])
         TEST(an_earlier_boot_knows_the_former_driver);
         TEST(addresses);
         TEST(tables_go_both_ways);
-        TEST(requests_round_trip);
         return g_test_run();
 }
