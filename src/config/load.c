@@ -226,9 +226,13 @@ static int load_rule(const Loader *loader, const char *name)
         r = find_file(loader, "devices.d/", name, &path);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        if (strv_contains(loader->skip, name))
+        if (strv_contains(loader->skip, name)) {
+                r = strv_extend(&loader->config->skipped, name);
+                if (r < 0)
+                        return r;
                 return config_add_diagnostic(loader->config, path, 0, 0, false,
                                              "left out by vfiod.skip= on the kernel command line");
+        }
         r = source_init_rule(&source, loader->config, loader->rootfd, name, path);
         if (r < 0)
                 return r;

@@ -163,6 +163,7 @@ Config *config_free(Config *c)
         free(c->diagnostics);
         strv_free(c->daemon.allowed_drivers);
         strv_free(c->broken);
+        strv_free(c->skipped);
         free(c);
         return NULL;
 }

@@ -131,7 +131,8 @@ typedef struct Config {
         DaemonSettings daemon;
         Rule **rules; /* sorted by name */
         size_t n_rules;
-        char **broken; /* names of files in error that have no last good content */
+        char **broken;  /* names of files in error that have no last good content */
+        char **skipped; /* names of files left out in this boot */
         Diagnostic *diagnostics;
         size_t n_diagnostics;
         bool disabled; /* vfiod=off on the kernel command line */

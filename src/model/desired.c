@@ -33,11 +33,18 @@ static bool update_rule(Origin *o, const Inventory *inv, const Desired *desired)
         return true;
 }
 
+/* Whether the file is in error, or may be. */
+static bool rule_is_broken(const Config *config, const char *name)
+{
+        return strv_contains(config->broken, name) ||
+               strv_contains(config->broken, CONFIG_BROKEN_ANY);
+}
+
 /* The file that an entry is for is there, though it may just not apply. */
 static bool rule_is_there(const Origin *o, const Config *config)
 {
-        return o->rule &&
-               (config_find_rule(config, o->rule) || strv_contains(config->broken, o->rule));
+        return o->rule && (config_find_rule(config, o->rule) || rule_is_broken(config, o->rule) ||
+                           strv_contains(config->skipped, o->rule));
 }
 
 /* The card is there, and nobody says anything of it: how it was once approved is over. */
@@ -297,9 +304,7 @@ static void hold_broken(const Config *config, const Inventory *inv, const Origin
         for (size_t i = 0; i < inv->n_devices; i++) {
                 const Origin *o = origins[i];
 
-                if (!o || !o->rule ||
-                    !(strv_contains(config->broken, o->rule) ||
-                      strv_contains(config->broken, CONFIG_BROKEN_ANY)))
+                if (!o || !o->rule || !rule_is_broken(config, o->rule))
                         continue;
                 if (targets[i].kind == TARGET_UNMANAGED && !targets[i].requested)
                         targets[i].hold = true;

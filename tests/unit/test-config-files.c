@@ -375,6 +375,7 @@ static void test_the_kernel_command_line_leaves_files_out(TestRoot *root, const 
         g_assert_cmpuint(c->n_rules, ==, 1);
         g_assert_cmpstr(c->rules[0]->name, ==, "30-cd.conf");
         g_assert_null(c->broken);
+        g_assert_cmpuint(strv_length(c->skipped), ==, 3);
         g_assert_cmpuint(c->n_diagnostics, ==, 3);
         g_assert_false(config_has_errors(c));
         assert_said(c, root, ETC "20-b.conf", false,

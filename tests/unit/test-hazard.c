@@ -243,6 +243,39 @@ static void test_approval_waits_for_the_cards_of_a_file(void)
         world_done(&w);
 }
 
+/* One boot without the file, by vfiod.skip= on the kernel command line, and then one with it. */
+static void test_approval_outlasts_a_boot_without_the_file(void)
+{
+        _cleanup_(config_freep) Config *skipping = config_new();
+        Config *whole;
+        Host before;
+        World w;
+
+        world_init(&w);
+        before = w.host;
+        world_rule(&w, MATCH_ADDRESS, ACCELERATOR, TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        origin_table_prune(&w.origins, w.inv, w.desired, w.config);
+        for (size_t i = 0; i < w.host.n; i++) {
+                Origin *o = origin_table_find(&w.origins, &w.host.devices[i].address);
+
+                if (o)
+                        o->taken = false;
+        }
+        w.host = before;
+        whole = w.config;
+        w.config = skipping;
+        g_assert_cmpint(strv_extend(&skipping->skipped, whole->rules[0]->name), ==, 0);
+        world_plan(&w);
+        g_assert_false(origin_table_prune(&w.origins, w.inv, w.desired, w.config));
+        w.config = whole;
+        grow_group(&w);
+        world_plan(&w);
+        g_assert_cmpint(world_status(&w, ACCELERATOR).reason, ==, REASON_GROUP_CHANGED);
+        world_done(&w);
+}
+
 /* A file that was there once approves nothing after it has gone. */
 static void test_approval_ends_with_the_file(void)
 {
@@ -276,6 +309,7 @@ int main(int argc, char *argv[])
         TEST(members_are_known_by_what_they_are);
         TEST(a_group_that_was_not_moved_has_not_grown);
         TEST(approval_waits_for_the_cards_of_a_file);
+        TEST(approval_outlasts_a_boot_without_the_file);
         TEST(approval_ends_with_the_file);
         return g_test_run();
 }
