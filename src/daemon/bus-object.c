@@ -86,8 +86,7 @@ static bool device_is_same(const Snapshot *before, size_t b, const Snapshot *aft
         if (old < 0 || new < 0)
                 return old < 0 && new < 0;
         return before->inventory->devices[old] == after->inventory->devices[new] &&
-               memcmp(&before->desired->targets[old], &after->desired->targets[new],
-                      sizeof(Target)) == 0;
+               target_equal(&before->desired->targets[old], &after->desired->targets[new]);
 }
 
 /* Groups --------------------------------------------------------------------------------------- */

@@ -78,6 +78,15 @@ bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *des
         return pruned;
 }
 
+bool target_equal(const Target *a, const Target *b)
+{
+        return a->kind == b->kind && streq_ptr(a->driver, b->driver) && a->rule == b->rule &&
+               a->requested == b->requested && a->implied == b->implied &&
+               a->matched == b->matched && a->hold == b->hold && a->accept == b->accept &&
+               a->access == b->access && a->pf_rule == b->pf_rule && a->num_vfs == b->num_vfs &&
+               a->gave_up == b->gave_up && a->problem == b->problem;
+}
+
 bool target_is_managed(const Target *t)
 {
         return t->kind != TARGET_UNMANAGED || t->problem != REASON_NONE || t->num_vfs >= 0 ||

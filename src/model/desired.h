@@ -88,6 +88,9 @@ void driver_choices_free(DriverChoice *choices, size_t n);
 bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
                         const Config *config);
 
+/* Whether they say the same, of files that did not change. */
+bool target_equal(const Target *a, const Target *b);
+
 /* Whether a file or request says anything about the device. */
 bool target_is_managed(const Target *t);
 

@@ -294,6 +294,30 @@ static void test_request_goes_before_files_and_knows_its_card(void)
         world_done(&w);
 }
 
+/* So what did not change is not told again, and what did is. */
+static void test_targets_are_equal_that_say_the_same(void)
+{
+        Request r = { .target = TARGET_DRIVER, .vendor = 0x8086, .device = 0x10d3 };
+        _cleanup_(desired_freep) Desired *before = NULL;
+        ssize_t i;
+        World w;
+
+        world_init(&w);
+        r.driver = (char *)"vfio-pci";
+        g_assert_cmpint(pci_address_parse("06:00.0", &r.address), ==, 0);
+        g_assert_cmpint(request_table_put(&w.requests, &r), ==, 0);
+        world_plan(&w);
+        i = inventory_index(w.inv, &r.address);
+        before = TAKE_PTR(w.desired);
+        world_plan(&w);
+        g_assert_true(target_equal(&before->targets[i], &w.desired->targets[i]));
+        r.driver = (char *)"igb";
+        g_assert_cmpint(request_table_put(&w.requests, &r), ==, 0);
+        world_plan(&w);
+        g_assert_false(target_equal(&before->targets[i], &w.desired->targets[i]));
+        world_done(&w);
+}
+
 /* A host of random groups, drivers and leftovers; files that match some of it. */
 static void random_world(World *w, GRand *rand)
 {
@@ -700,6 +724,7 @@ int main(int argc, char *argv[])
         TEST(none_takes_the_driver_away);
         TEST(broken_file_leaves_its_devices);
         TEST(request_goes_before_files_and_knows_its_card);
+        TEST(targets_are_equal_that_say_the_same);
         TEST(laws_over_random_hosts);
         TEST(back_off_doubles_and_ends);
         TEST(repeated_drift_is_contended);
