@@ -353,7 +353,7 @@ int manager_start(Manager *m)
         /* What cannot be known is not written to: the workers fail at the same file. */
         r = pool_adopt(m->pool, m->config->daemon.write_timeout_usec);
         if (r < 0)
-                log_error_errno(r, "Failed to read /run/vfiod/locks: %m");
+                log_error_errno(r, "Failed to find out who holds /run/vfiod/locks: %m");
         manager_look_at_all(m);
         return manager_schedule_look(m, 0);
 }

@@ -462,14 +462,17 @@ static bool is_known(const Pool *p, pid_t pid)
 int pool_adopt(Pool *p, uint64_t timeout_usec)
 {
         _cleanup_free_ HeldLock *locks = NULL;
+        int failed = 0, r;
         size_t n;
-        int r;
 
         r = locks_list(p->root, &locks, &n);
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                if (!is_known(p, locks[i].pid))
-                        r = adopt(p, &locks[i], timeout_usec);
-        return r;
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                r = is_known(p, locks[i].pid) ? 0 : adopt(p, &locks[i], timeout_usec);
+                failed = r < 0 ? r : failed;
+        }
+        return failed;
 }
 
 pid_t pool_find_stuck(const Pool *p, const PciAddress *address, WorkerVerb *ret_verb)

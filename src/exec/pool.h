@@ -40,7 +40,8 @@ _must_check_ int pool_new(sd_event *event, const char *worker, const Sysroot *ro
 
 /*
  * Looks for workers of an earlier daemon that are still at work, and takes them in as if they were
- * abandoned ones of this pool: at once, or when `timeout_usec` have passed since they began.
+ * abandoned ones of this pool: at once, or when `timeout_usec` have passed since they began. An
+ * error says that some are not known; nothing can be written where they are.
  */
 _must_check_ int pool_adopt(Pool *p, uint64_t timeout_usec);
 

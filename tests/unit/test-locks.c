@@ -2,9 +2,11 @@
 
 /* Locks are of processes: others take them here. */
 
+#include "exec/pool.h"
 #include "fake-tree.h"
 #include "sys/locks.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -129,6 +131,55 @@ static void test_what_is_in_the_file_does_not_count(void)
         g_assert_cmpint(locks_list(&t->root, &locks, &n), ==, -ELOOP);
 }
 
+static void on_hold(const PciAddress *address, PoolHold hold, void *userdata)
+{
+        unsigned *n = userdata;
+
+        *n += hold == POOL_STUCK && address->bus == 2;
+}
+
+/* In another process namespace, where one holder has no number. */
+static void adopt_inside(const FakeTree *t)
+{
+        pid_t pid = holder_new(t, &(PciAddress){ .bus = 2 }, false);
+        sd_event *event = NULL;
+        Pool *pool = NULL;
+        unsigned n = 0;
+
+        g_assert_cmpint(sd_event_new(&event), >=, 0);
+        g_assert_cmpint(pool_new(event, "/nonexistent", &t->root, 1, on_hold, &n, &pool), >=, 0);
+        g_assert_cmpint(pool_adopt(pool, 0), <, 0);
+        g_assert_cmpuint(n, ==, 1);
+        pool_free(pool);
+        sd_event_unref(event);
+        holder_end(pid);
+}
+
+static void test_a_holder_that_cannot_be_watched_hides_no_other(void)
+{
+        enum { NO_NAMESPACES = 77 };
+        g_autoptr(FakeTree) t = host();
+        pid_t outside = holder_new(t, &(PciAddress){ .bus = 1 }, false), pid = fork();
+        int status;
+
+        if (pid == 0) {
+                if (unshare(CLONE_NEWPID) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0)
+                        _exit(NO_NAMESPACES);
+                pid = fork();
+                if (pid == 0) {
+                        adopt_inside(t);
+                        _exit(0);
+                }
+                _exit(waitpid(pid, &status, 0) == pid && status == 0 ? 0 : 1);
+        }
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        holder_end(outside);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == NO_NAMESPACES)
+                g_test_skip("there are no process namespaces");
+        else
+                g_assert_cmpint(status, ==, 0);
+}
+
 int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
@@ -136,5 +187,6 @@ int main(int argc, char *argv[])
         TEST(a_lock_lasts_as_long_as_its_process);
         TEST(all_holders_are_found);
         TEST(what_is_in_the_file_does_not_count);
+        TEST(a_holder_that_cannot_be_watched_hides_no_other);
         return g_test_run();
 }
