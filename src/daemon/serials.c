@@ -70,7 +70,11 @@ bool manager_apply_serials(Manager *m, Inventory *inv)
         for (size_t i = 0; i < inv->n_devices; i++) {
                 Device *d = inv->devices[i];
                 Serial *s = serial_find(m, &d->address);
+                const Track *t = manager_find_track(m, &d->address);
 
+                /* Whoever is at work there may be so for ever; when he is not, it is asked for. */
+                if (t && t->occupied && !s)
+                        continue;
                 if (!s)
                         s = serial_add(m, &d->address);
                 if (!s)

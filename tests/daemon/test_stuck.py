@@ -205,6 +205,26 @@ class StuckTest(HostTest):
         host.wait_request(f"inspect {A}", before + 1)  # for the serial number
         self.assertEqual(host.requests(f"unbind {A} vfio-pci"), [])
 
+    def test_a_serial_number_behind_an_endless_write_keeps_nothing_else(self):
+        host = self.host
+        host.add_device(A, 1, serial="1")
+        host.add_device(B, 2, serial="2")
+        host.write("etc/vfiod/vfiod.conf", "[Daemon]\nWriteTimeoutSec=infinity\n")
+        host.start()
+        host.fault("bind", A, "hang")
+        host.expect(0, "bind", "--no-wait", A)
+        host.wait_request(f"bind {A}")
+        self.kill()
+        host.declare("SerialNumber=00-00-00-00-00-00-00-02")
+        host.start(settled=False)
+        host.wait_driver(B, "vfio-pci")
+        self.assertEqual(host.state(A), "working")
+        before = len(host.requests(f"inspect {A}"))
+        host.end_fault("bind", A)
+        host.wait_request(f"inspect {A}", before + 1)  # for the serial number
+        host.wait_state(A, "ready")
+        self.assertEqual(len(host.requests(f"bind {A}")), 1)
+
     def test_nothing_is_written_that_cannot_be_locked(self):
         host = self.host
         (host.root / "run/vfiod/locks").mkdir()
