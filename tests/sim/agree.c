@@ -56,6 +56,16 @@ static const char *errno_name(int number)
         return name ? name : "?";
 }
 
+/* What does not fit is no shorter word. */
+static void copy(const char *text, char *buffer, size_t size)
+{
+        size_t n = strlen(text);
+
+        if (n >= size)
+                errx(2, "too long: %s", text);
+        memcpy(buffer, text, n + 1);
+}
+
 static const char *role(const char *name, size_t n)
 {
         for (unsigned i = 0; i < n_roles; i++)
@@ -72,8 +82,8 @@ static void set_role(const char *name, const char *address)
                 i++;
         if (i == MAX_ROLES)
                 errx(2, "too many roles");
-        snprintf(roles[i].name, sizeof(roles[i].name), "%s", name);
-        snprintf(roles[i].address, sizeof(roles[i].address), "%s", address);
+        copy(name, roles[i].name, sizeof(roles[i].name));
+        copy(address, roles[i].address, sizeof(roles[i].address));
         if (i == n_roles)
                 n_roles++;
 }
@@ -100,7 +110,7 @@ static bool read_link(const char *path, char *buffer, size_t size)
         if (n < 0)
                 return false;
         target[n] = 0;
-        snprintf(buffer, size, "%s", strrchr(target, '/') ? strrchr(target, '/') + 1 : target);
+        copy(strrchr(target, '/') ? strrchr(target, '/') + 1 : target, buffer, size);
         return true;
 }
 
