@@ -270,6 +270,20 @@ static int load_memory(Manager *m)
         return 0;
 }
 
+/* systemd makes them for the host; where they are missing each step would fail. */
+static void make_folders(const Manager *m)
+{
+        static const char *const folders[] = { "run/vfiod", "var/lib/vfiod" };
+
+        for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+                int r = sysroot_make_folder(&m->root, folders[i]);
+
+                if (r < 0)
+                        log_error_errno(r, "Failed to make '%s/%s', no device can be moved: %m",
+                                        m->root.prefix, folders[i]);
+        }
+}
+
 static int load_config(Manager *m, Config **ret)
 {
         int r;
@@ -312,6 +326,7 @@ int manager_new(const char *prefix, const char *worker, Manager **ret)
         r = boot_id_read(&m->root, m->boot_id);
         if (r < 0)
                 return log_error_errno(r, "Failed to read the boot id: %m");
+        make_folders(m);
         r = load_config(m, &m->config);
         if (r < 0)
                 return log_error_errno(r, "Failed to load the configuration: %m");

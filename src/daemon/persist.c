@@ -8,7 +8,6 @@
 #include "daemon/manager-internal.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 
 #define DEVICES_DIRECTORY "etc/vfiod/devices.d"
 #define FILE_PREFIX "50-vfioctl-"
@@ -79,14 +78,6 @@ static int file_text(const Device *d, const Rule *known, const Operation *op, ch
         return 0;
 }
 
-static int make_directories(const Manager *m)
-{
-        if ((mkdirat(m->root.root, "etc/vfiod", 0755) < 0 && errno != EEXIST) ||
-            (mkdirat(m->root.root, DEVICES_DIRECTORY, 0755) < 0 && errno != EEXIST))
-                return -errno;
-        return 0;
-}
-
 /* A file that decides before ours would make ours a lie. */
 static int check_earlier_rule(const Manager *m, const Device *d, const char *name,
                               sd_bus_error *error)
@@ -116,7 +107,7 @@ static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bu
         if (r >= 0)
                 r = file_text(d, config_find_rule(m->config, name), op, &text);
         if (r >= 0)
-                r = make_directories(m);
+                r = sysroot_make_folder(&m->root, DEVICES_DIRECTORY);
         if (r >= 0)
                 r = replace_file_at(m->root.root, path, text, strlen(text), 0644);
         if (r < 0 && !sd_bus_error_is_set(error))

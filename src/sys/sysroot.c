@@ -3,6 +3,7 @@
 #include "sys/sysroot.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 static int open_path_at(int dirfd, const char *path)
 {
@@ -31,6 +32,25 @@ int sysroot_open(const char *prefix, Sysroot *ret)
                 return root.sys;
         *ret = root;
         root = SYSROOT_NULL;
+        return 0;
+}
+
+int sysroot_make_folder(const Sysroot *root, const char *path)
+{
+        _cleanup_free_ char *copy = strdup(path);
+        char *slash = copy;
+
+        if (!copy)
+                return -ENOMEM;
+        while (slash) {
+                slash = strchr(slash, '/');
+                if (slash)
+                        *slash = 0;
+                if (mkdirat(root->root, copy, 0755) < 0 && errno != EEXIST)
+                        return -errno;
+                if (slash)
+                        *slash++ = '/';
+        }
         return 0;
 }
 

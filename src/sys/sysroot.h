@@ -16,4 +16,7 @@ typedef struct Sysroot {
 
 /* prefix NULL or "/": the host itself. */
 _must_check_ int sysroot_open(const char *prefix, Sysroot *ret);
+
+/* Makes the folder, and those above it, if they are not there. */
+_must_check_ int sysroot_make_folder(const Sysroot *root, const char *path);
 void sysroot_done(Sysroot *root);

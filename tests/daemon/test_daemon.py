@@ -371,6 +371,19 @@ class DaemonTest(HostTest):
         host.expect(0, "bind", A)
         host.wait_no_zombies()
 
+    def test_another_root_needs_no_preparation(self):
+        host = self.host
+        host.add_device(A, 1)
+        shutil.rmtree(host.root / "run")
+        shutil.rmtree(host.root / "var")
+        shutil.rmtree(host.root / "etc")
+        host.start()
+        host.expect(0, "bind", "--persist", A)
+        self.assertEqual(host.driver(A), "vfio-pci")
+        host.stop()
+        host.start()
+        self.assertEqual(host.state(A), "ready")
+
     def test_sighup_during_startup_is_not_readiness(self):
         host = self.host
         host.add_device(A, 1)
