@@ -369,7 +369,7 @@ int manager_look(Manager *m)
         was = (Snapshot){ before.inventory, before.desired, before.plan, before.status,
                           &m->origins };
         is = manager_snapshot(m);
-        report_changes(&was, &is);
+        report_changes(m, &was, &is);
         bus_emit_changes(m, &was, &is);
         update_manager_state(m);
         manager_update_jobs(m);

@@ -147,5 +147,5 @@ _must_check_ int persist_write(Manager *m, const Operation *op, sd_bus_error *er
 _must_check_ int persist_release(Manager *m, const Operation *op, sd_bus_error *error);
 
 /* report.c: log lines for changes of state, and of the number of VFs. */
-void report_changes(const Snapshot *before, const Snapshot *after);
+void report_changes(Manager *m, const Snapshot *before, const Snapshot *after);
 void report_diagnostics(const Config *c);

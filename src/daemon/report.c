@@ -7,8 +7,16 @@
 #include "daemon/manager-internal.h"
 #include "daemon/messages.h"
 
-static void report_problem(const DeviceStatus *s, const LogFields *f)
+/* What comes of each attempt anew is told of the first, until it is something else. */
+static void report_problem(Manager *m, const DeviceStatus *s, const LogFields *f)
 {
+        const Track *known = manager_find_track(m, &s->address);
+        Track *t = known && known->failure == s->reason ? manager_track(m, &s->address) : NULL;
+
+        if (t && t->told)
+                return;
+        if (t)
+                t->told = true;
         log_full(LOG_WARNING, 0, f, "%s: %s: %s (%s)", device_state_to_string(s->state),
                  reason_to_string(s->reason), status_sentence(s), reason_row(s->reason)->remedy);
 }
@@ -28,8 +36,8 @@ static const char *message_of(DeviceState s)
 }
 
 /* `quiet`: a VF of which its PF speaks; there may be hundreds. */
-static void report_change(const DeviceStatus *was, const DeviceStatus *is, const Device *d,
-                          bool quiet)
+static void report_change(Manager *m, const DeviceStatus *was, const DeviceStatus *is,
+                          const Device *d, bool quiet)
 {
         LogFields f = { .device = PCI_ADDRESS_STR(&is->address),
                         .driver = d ? d->driver : NULL,
@@ -42,7 +50,7 @@ static void report_change(const DeviceStatus *was, const DeviceStatus *is, const
         case STATE_CONTENDED:
         case STATE_ABSENT:
                 f.message_id = message_of(is->state);
-                report_problem(is, &f);
+                report_problem(m, is, &f);
                 break;
         case STATE_READY:
                 if (!was)
@@ -85,7 +93,7 @@ static const Device *device_of(const Snapshot *s, const DeviceStatus *status)
         return status && status->index >= 0 ? s->inventory->devices[status->index] : NULL;
 }
 
-void report_changes(const Snapshot *before, const Snapshot *after)
+void report_changes(Manager *m, const Snapshot *before, const Snapshot *after)
 {
         size_t n = before->status ? before->status->n_statuses : 0, k = 0;
 
@@ -102,7 +110,7 @@ void report_changes(const Snapshot *before, const Snapshot *after)
                         was = NULL;
                 report_vfs(was, device_of(before, was), d);
                 if (!was || was->state != is->state || was->reason != is->reason)
-                        report_change(was, is, d, follows_pf(after, is));
+                        report_change(m, was, is, d, follows_pf(after, is));
         }
 }
 

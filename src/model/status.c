@@ -33,6 +33,7 @@ void track_failed(Track *t, Reason reason, const char *detail, uint64_t now, uin
         char *copy = detail ? strdup(detail) : NULL;
         uint64_t delay = USEC_PER_SEC << MIN(t->n_failures, (unsigned)BACKOFF_SHIFT_MAX);
 
+        t->told = t->told && t->failure == reason && streq_ptr(t->detail, detail);
         free(t->detail);
         t->detail = copy;
         t->failure = reason;
@@ -43,6 +44,7 @@ void track_failed(Track *t, Reason reason, const char *detail, uint64_t now, uin
 void track_succeeded(Track *t)
 {
         t->failure = REASON_NONE;
+        t->told = false;
         t->replanned = false;
         t->n_failures = 0;
         t->retry_usec = 0;

@@ -36,6 +36,7 @@ typedef struct Track {
         bool holds_rescan;   /* and it changes a number of VFs */
         Reason failure;      /* of the last attempt; REASON_NONE: it went well */
         char *detail;        /* its sentence */
+        bool told;           /* and that is in the journal */
         unsigned n_failures; /* in a row */
         uint64_t retry_usec; /* CLOCK_MONOTONIC; not before */
         bool was_ready;      /* as declared at the last look */

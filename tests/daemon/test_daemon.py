@@ -200,6 +200,18 @@ class DaemonTest(HostTest):
         self.assertEqual(host.finish_ctl(release).status, 0, host.evidence())
         self.assertEqual(host.driver(B), "e1000")
 
+    def test_a_failure_is_told_once_until_it_is_another(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.write("etc/vfiod/vfiod.conf", "[Daemon]\nRetryMaxSec=1s\n")
+        host.declare("Address=00:03.0")
+        host.fault("bind", A, errno.EINVAL)
+        host.start(settled=False)
+        host.wait_request(f"bind {A} vfio-pci", 3)
+        host.fault("bind", A, errno.EIO)
+        host.wait_request(f"bind {A} vfio-pci", 5)
+        self.assertEqual(host.errors().count("failed: driver-rejected"), 2, host.errors())
+
     def test_a_release_that_a_restart_cuts_ends_with_the_device_back(self):
         host = self.host
         host.add_device(A, 1)
