@@ -49,7 +49,7 @@ struct Manager {
         Track *tracks; /* sorted by address */
         size_t n_tracks;
         size_t last_track; /* below the one that was asked for last */
-        Serial *serials;
+        Serial *serials;   /* sorted by address */
         size_t n_serials;
         PfReport *pf_reports; /* sorted by address */
         size_t n_pf_reports;

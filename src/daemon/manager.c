@@ -58,7 +58,7 @@ uint64_t manager_now(const Manager *m)
 /* The first track not below the address. Most often they are asked for in their order. */
 static size_t track_position(Manager *m, const PciAddress *address)
 {
-        size_t low = 0, high = m->n_tracks;
+        size_t found;
 
         for (size_t i = m->last_track; i < MIN(m->last_track + 2, m->n_tracks); i++) {
                 if (pci_address_compare(&m->tracks[i].address, address) >= 0)
@@ -70,16 +70,9 @@ static size_t track_position(Manager *m, const PciAddress *address)
                 }
         }
 
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (pci_address_compare(&m->tracks[middle].address, address) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        m->last_track = low > 0 ? low - 1 : 0;
-        return low;
+        found = pci_address_position(m->tracks, m->n_tracks, sizeof(Track), address);
+        m->last_track = found > 0 ? found - 1 : 0;
+        return found;
 }
 
 const Track *manager_find_track(void *userdata, const PciAddress *address)

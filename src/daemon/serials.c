@@ -8,23 +8,31 @@
 #include "basic/log.h"
 #include "daemon/manager-internal.h"
 
+static size_t serial_position(const Manager *m, const PciAddress *address)
+{
+        return pci_address_position(m->serials, m->n_serials, sizeof(Serial), address);
+}
+
 static Serial *serial_find(const Manager *m, const PciAddress *address)
 {
-        for (size_t i = 0; i < m->n_serials; i++)
-                if (pci_address_equal(&m->serials[i].address, address))
-                        return &m->serials[i];
-        return NULL;
+        size_t i = serial_position(m, address);
+
+        return i < m->n_serials && pci_address_equal(&m->serials[i].address, address)
+                       ? &m->serials[i]
+                       : NULL;
 }
 
 static Serial *serial_add(Manager *m, const PciAddress *address)
 {
+        size_t i = serial_position(m, address);
         Serial *grown = reallocarray(m->serials, m->n_serials + 1, sizeof(Serial));
 
         if (!grown)
                 return NULL;
         m->serials = grown;
-        grown[m->n_serials] = (Serial){ .address = *address };
-        return &grown[m->n_serials++];
+        memmove(&grown[i + 1], &grown[i], (m->n_serials++ - i) * sizeof(Serial));
+        grown[i] = (Serial){ .address = *address };
+        return &grown[i];
 }
 
 void manager_forget_serial(Manager *m, const PciAddress *address)
@@ -32,7 +40,7 @@ void manager_forget_serial(Manager *m, const PciAddress *address)
         Serial *s = serial_find(m, address);
 
         if (s && s->known)
-                *s = m->serials[--m->n_serials];
+                memmove(s, s + 1, (size_t)(&m->serials[m->n_serials--] - (s + 1)) * sizeof(Serial));
 }
 
 static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const WorkerReply *reply,

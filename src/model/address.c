@@ -39,6 +39,22 @@ int pci_address_parse(const char *s, PciAddress *ret)
         return 0;
 }
 
+size_t pci_address_position(const void *entries, size_t n, size_t size, const PciAddress *a)
+{
+        size_t low = 0, high = n;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                const PciAddress *entry = (const void *)((const char *)entries + middle * size);
+
+                if (pci_address_compare(entry, a) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
 const char *pci_address_format(const PciAddress *a, char buffer[static PCI_ADDRESS_SIZE])
 {
         char *p = format_hex(buffer, a->domain, 4);

@@ -37,6 +37,12 @@ static inline int pci_address_compare(const PciAddress *a, const PciAddress *b)
         return x < y ? -1 : x > y;
 }
 
+/*
+ * The index of the first entry that is not below the address. The entries are sorted, each is
+ * `size` bytes and begins with its address.
+ */
+size_t pci_address_position(const void *entries, size_t n, size_t size, const PciAddress *a);
+
 static inline bool pci_address_equal(const PciAddress *a, const PciAddress *b)
 {
         return pci_address_compare(a, b) == 0;

@@ -35,17 +35,7 @@ void origin_table_done(OriginTable *t)
 /* The first entry not below the address. */
 static size_t origin_position(const OriginTable *t, const PciAddress *address)
 {
-        size_t low = 0, high = t->n_origins;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (pci_address_compare(&t->origins[middle].address, address) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return pci_address_position(t->origins, t->n_origins, sizeof(Origin), address);
 }
 
 Origin *origin_table_find(const OriginTable *t, const PciAddress *address)

@@ -16,17 +16,7 @@ void request_table_done(RequestTable *t)
 /* The first entry not below the address. */
 static size_t request_position(const RequestTable *t, const PciAddress *address)
 {
-        size_t low = 0, high = t->n_requests;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (pci_address_compare(&t->requests[middle].address, address) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return pci_address_position(t->requests, t->n_requests, sizeof(Request), address);
 }
 
 static Request *request_find(const RequestTable *t, const PciAddress *address)

@@ -236,12 +236,12 @@ static int read_topology(const Reader *reader, Device *d)
 /* A slot of one device tells more than one of its whole bus. */
 static int find_slot(const Reader *reader, Device *d)
 {
-        const char *found = NULL;
+        const char *address = PCI_ADDRESS_STR(&d->address), *found = NULL;
         size_t longest = 0;
 
         for (size_t i = 0; reader->slots && reader->slots[i]; i++) {
                 const char *place = reader->slot_addresses[i];
-                const char *rest = startswith(PCI_ADDRESS_STR(&d->address), place);
+                const char *rest = startswith(address, place);
 
                 if (!rest || (*rest != '.' && *rest != ':') || strlen(place) <= longest)
                         continue;
