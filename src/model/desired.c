@@ -351,6 +351,20 @@ static void hold_companions(const Config *config, const Inventory *inv, const Or
         }
 }
 
+/* Where a member is held on VFIO, the others stay, too: without them nobody could use it. */
+static void hold_group(const Group *g, Target *targets)
+{
+        bool held = false;
+
+        for (size_t i = 0; i < g->n_members; i++)
+                held = held || (targets[g->indices[i]].hold && g->members[i]->driver_is_vfio);
+        for (size_t i = 0; held && i < g->n_members; i++) {
+                Target *t = &targets[g->indices[i]];
+
+                t->hold = t->hold || (t->kind == TARGET_UNMANAGED && !t->requested);
+        }
+}
+
 /* References to all that the targets will point into. */
 static int keep_sources(const Config *config, const RequestTable *requests, Desired *d)
 {
@@ -456,8 +470,10 @@ int desired_update(const Config *config, const RequestTable *requests, const Ori
         hold_broken(config, inv, joined, d->targets);
         hold_companions(config, inv, joined, d->targets);
         inherit_from_pfs(inv, d->targets);
-        for (size_t i = 0; i < inv->n_groups; i++)
+        for (size_t i = 0; i < inv->n_groups; i++) {
+                hold_group(&inv->groups[i], d->targets);
                 expand_group(&inv->groups[i], d->targets);
+        }
         *ret = TAKE_PTR(d);
         return 0;
 }

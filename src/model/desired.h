@@ -15,7 +15,7 @@ typedef struct Target {
         bool requested;       /* by a request, not by a file */
         bool implied;         /* only because its IOMMU group moves as a whole */
         bool matched;         /* a file or request names the device itself */
-        bool hold;            /* named by a file now in error: leave it as it is */
+        bool hold;            /* it, or its group, is of a file now in error: leave it */
         HazardSet accept;     /* for members: of the file or request that moves the group */
         const Access *access; /* or NULL */
         const Rule *pf_rule;  /* of a VF: the file whose sections give its settings, or NULL */

@@ -58,10 +58,16 @@ static bool member_is_new(const Planner *p, const Move *moves, size_t n, const M
         return false;
 }
 
+/* It is to be on VFIO with its group, or stays there for a file in error. */
+static bool move_is_for_vfio(const Move *m)
+{
+        return target_moves_group(m->target) || (m->target->hold && m->device->driver_is_vfio);
+}
+
 /* The kernel lets no one use a group that is half on VFIO. */
 static int check_declared_host(Unit *u, const Move *m)
 {
-        if (target_moves_group(m->target) || m->target->kind == TARGET_NONE ||
+        if (target_moves_group(m->target) || m->target->hold || m->target->kind == TARGET_NONE ||
             m->target->problem != REASON_NONE || device_is_system(m->device))
                 return 0;
         return unit_refuse(u, REASON_GROUP_NOT_VIABLE, &m->device->address,
@@ -190,7 +196,7 @@ static int check_unit(const Planner *p, Unit *u, const Move *moves, size_t n)
         int r = 0;
 
         for (size_t i = 0; i < n; i++) {
-                moves_group = moves_group || target_moves_group(moves[i].target);
+                moves_group = moves_group || move_is_for_vfio(&moves[i]);
                 if (!taken && moves[i].kind == MOVE_TAKE && target_moves_group(moves[i].target))
                         taken = &moves[i];
         }
@@ -266,7 +272,7 @@ static bool moves_are_idle(const Move *moves, size_t n)
                     planner_waits_for_report(t, moves[i].device) ||
                     planner_missing_settings(&moves[i]).set != 0)
                         return false;
-                vfio = vfio || target_moves_group(t);
+                vfio = vfio || move_is_for_vfio(&moves[i]);
                 host = host || (!target_moves_group(t) && t->kind != TARGET_NONE &&
                                 t->kind != TARGET_UNMANAGED);
         }

@@ -278,6 +278,40 @@ static void test_broken_file_leaves_its_devices(void)
         world_done(&w);
 }
 
+/* The file that moved it alone ended, and the one that moved the other member is in error. */
+static void test_a_member_of_a_group_that_is_held_stays(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.0", TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        g_assert_cmpuint(w.origins.n_origins, ==, 2);
+        for (size_t i = 0; i < 2; i++) {
+                free(w.origins.origins[i].rule);
+                w.origins.origins[i].rule = strdup(i == 0 ? "00-rule.conf" : "10-ended.conf");
+        }
+        config_free(w.config);
+        w.config = config_new();
+        g_assert_cmpint(strv_extend(&w.config->broken, "00-rule.conf"), ==, 0);
+        world_plan(&w);
+        g_assert_cmpuint(w.plan->n_units, ==, 0);
+        /* Nor does another file spoil the group. */
+        world_rule(&w, MATCH_ADDRESS, "0000:06:00.1", TARGET_HOST);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        g_assert_cmpint(world_status(&w, "06:00.1").reason, ==, REASON_GROUP_NOT_VIABLE);
+        /* It goes with the other one. */
+        config_free(w.config);
+        w.config = config_new();
+        world_plan(&w);
+        world_run(&w);
+        g_assert_cmpstr(world_driver(&w, "06:00.0"), !=, "vfio-pci");
+        g_assert_cmpstr(world_driver(&w, "06:00.1"), !=, "vfio-pci");
+        world_done(&w);
+}
+
 static void test_request_goes_before_files_and_knows_its_card(void)
 {
         Request r = { .target = TARGET_VFIO, .vendor = 0x8086, .device = 0x10d3 };
@@ -723,6 +757,7 @@ int main(int argc, char *argv[])
         TEST(boot_display_needs_acceptance);
         TEST(none_takes_the_driver_away);
         TEST(broken_file_leaves_its_devices);
+        TEST(a_member_of_a_group_that_is_held_stays);
         TEST(request_goes_before_files_and_knows_its_card);
         TEST(targets_are_equal_that_say_the_same);
         TEST(laws_over_random_hosts);
