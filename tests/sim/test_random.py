@@ -359,7 +359,7 @@ class RandomTest(LawTest):
                 world.step()
                 if number % SETTLE_AFTER == SETTLE_AFTER - 1 or number % EPOCH == EPOCH - 1 or number == STEPS - 1:
                     self.settle(world)
-                    self.check_reasons(sim)
+                    self.check_reasons(sim, world.foreign)
                     self.check_differences(sim)
                     self.check_log(world)
                     self.assertLess(self.descriptors(sim), DESCRIPTORS)
