@@ -2,8 +2,9 @@
 
 /*
  * Calls everything that a running vfiod serves, with rubbish: fuzz-bus [--seed=N] [--calls=N]
- * [--seconds=N] [--uid=N]. What there is to call comes from introspection. Exits 0 if each call got
- * exactly one reply, and calls of others were answered within a second all the time.
+ * [--seconds=N] [--uid=N] [--within=MSEC]. What there is to call comes from introspection. Exits 0
+ * if each call got exactly one reply, and calls of others were answered within a second, or so many
+ * milliseconds, all the time.
  */
 
 #include "basic/macro.h"
@@ -42,8 +43,9 @@ static size_t n_targets;
 static sd_bus *bus, *other;
 static uint8_t replies[CALLS_MAX]; /* by cookie; 0xff: none is expected */
 static unsigned n_open, n_sent, n_lost;
-static unsigned n_files; /* in this message */
-static uint64_t state;   /* of the random numbers */
+static uint64_t within = SECOND, slowest; /* answer to others */
+static unsigned n_files;                  /* in this message */
+static uint64_t state;                    /* of the random numbers */
 
 __attribute__((noreturn)) static void fail(const char *what, const char *why)
 {
@@ -497,6 +499,7 @@ static void check_others(void)
 
         for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+                uint64_t begin = now_usec();
 
                 check(sd_bus_message_new_method_call(other, &m, SERVICE, "/org/vfiod1", calls[i][0],
                                                      calls[i][1]),
@@ -504,8 +507,9 @@ static void check_others(void)
                 if (calls[i][2])
                         check(sd_bus_message_append(m, calls[i][2], "org.vfiod1.Manager"),
                               "a call");
-                if (sd_bus_call(other, m, SECOND, &e, NULL) < 0)
+                if (sd_bus_call(other, m, within, &e, NULL) < 0)
                         fail(calls[i][1], e.message ? e.message : "no answer");
+                slowest = MAX(slowest, now_usec() - begin);
         }
 }
 
@@ -526,6 +530,7 @@ int main(int argc, char *argv[])
                 { "calls", required_argument, NULL, 'c' },
                 { "seconds", required_argument, NULL, 't' },
                 { "uid", required_argument, NULL, 'u' },
+                { "within", required_argument, NULL, 'w' },
                 { NULL, 0, NULL, 0 },
         };
         unsigned long seed = (unsigned long)time(NULL) ^ (unsigned long)getpid(),
@@ -544,6 +549,8 @@ int main(int argc, char *argv[])
                         seconds = read_number(optarg);
                 else if (c == 'u')
                         uid = (uid_t)read_number(optarg);
+                else if (c == 'w')
+                        within = read_number(optarg) * USEC_PER_MSEC;
                 else
                         return 2;
         if (uid != getuid() && setresuid(uid, uid, uid) < 0)
@@ -565,8 +572,8 @@ int main(int argc, char *argv[])
         receive(0);
         check_others();
         printf("fuzz-bus: %u calls of %zu methods and properties, %u connections ended by the "
-               "bus\n",
-               n_sent, n_targets, n_lost);
+               "bus, others answered within %u ms\n",
+               n_sent, n_targets, n_lost, (unsigned)(slowest / USEC_PER_MSEC));
         sd_bus_unref(bus);
         sd_bus_unref(other);
         return EXIT_SUCCESS;
