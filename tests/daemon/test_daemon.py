@@ -98,8 +98,14 @@ class DaemonTest(HostTest):
     def test_a_stuck_member_costs_nothing(self):
         host = self.host
         self.start_pair(A)
-        time.sleep(0.3)  # what the answers above have begun is over
-        requests, cpu = host.requests(), host.cpu_seconds()
+        seen = []
+
+        def is_quiet():  # what the answers above have begun is over
+            seen.append((host.requests(), host.cpu_seconds()))
+            time.sleep(0.3)
+            return seen[-1] == (host.requests(), host.cpu_seconds())
+        host.wait("vfiod does not come to rest", is_quiet)
+        requests, cpu = seen[-1]
         time.sleep(1.5)
         self.assertEqual(host.requests(), requests)
         self.assertLess(host.cpu_seconds() - cpu, 0.1)
@@ -437,11 +443,11 @@ class DaemonTest(HostTest):
         with socket.socket(socket.AF_UNIX) as silent:
             silent.bind(str(path))
             silent.listen()
-            silent.settimeout(10)
+            silent.settimeout(DEADLINE_SEC)
             daemon = host.spawn_daemon(subprocess.DEVNULL)
             connection, _ = silent.accept()
             daemon.send_signal(signal.SIGTERM)
-            self.assertEqual(daemon.wait(10), 0)
+            self.assertEqual(daemon.wait(DEADLINE_SEC), 0)
             connection.close()
         path.unlink()
         host.start_bus()

@@ -57,10 +57,17 @@ class HostileTest(HostTest):
         self.assertEqual(client.get()[0], "")
         return time.monotonic() - begin
 
+    def patience(self, client):
+        """Seconds that a Get may take. It waits for one expensive call at most: on a slow or busy machine
+        that alone takes longer."""
+        begin = time.monotonic()
+        self.assertEqual(client.wait(client.send_expensive())[0], "")
+        return max(ANSWER_SEC * SLOW, 2 * (time.monotonic() - begin))
+
     def test_a_flood_delays_nobody_else(self):
         self.start(1000)
         other, times = self.connect(), []
-        self.get_sec(other)
+        patience = self.patience(other)
         for _ in range(3):
             attacker = self.connect(other=True)
             attacker.send_expensive(FLOOD)
@@ -68,18 +75,19 @@ class HostileTest(HostTest):
             errors = {attacker.read()[2] for _ in range(FLOOD)}
             self.assertLessEqual(errors, {"", LIMITED})
             self.assertIn(LIMITED, errors)
-        self.assertLess(sorted(times)[1], ANSWER_SEC * SLOW)
+        self.assertLess(sorted(times)[1], patience)
         self.assertEqual(other.wait(other.send_expensive())[0], "")
 
     def test_connecting_again_delays_nobody_else(self):
         self.start(1000)
         other, times = self.connect(), []
+        patience = self.patience(other)
         for _ in range(50):
             attacker = self.connect(other=True)
             attacker.send_expensive(8)
             attacker.close()
             times.append(self.get_sec(other))
-        self.assertLess(sorted(times)[40], ANSWER_SEC * SLOW)
+        self.assertLess(sorted(times)[40], patience)
 
     def test_clients_that_do_not_read_cost_no_memory(self):
         self.start(300)

@@ -15,6 +15,7 @@ from test_kill import OPERATIONS, QEMU_GROUP
 ERRNOS = ("EBUSY", "ENODEV", "EINVAL", "EAGAIN", "ENOENT", "EPERM", "ENOMEM", "EIO", "ERANGE", "EOPNOTSUPP")
 FULL = bool(os.environ.get("SIM_FULL"))
 LIST_SEC = 0.1
+SHORT_TIMEOUT = "[Daemon]\nWriteTimeoutSec=1s\nRetryMaxSec=50ms\n"
 NVME, IGB = "0000:04:00.0", "0000:08:00.0"
 CARD = "hotplug device 0000:04:00.0 1b36:0010 class=010802 sub=1af4:1100 group=14"
 OTHER_CARD = "hotplug device 0000:04:00.0 8086:10d3 sub=8086:0000 group=14 net=eth9"
@@ -238,7 +239,7 @@ class HangTest(LawTest):
 
     def hold(self, kernel, **rule):
         sim = self.sim("qemu", kernel=kernel)
-        sim.write_config("./vfiod.conf", "[Daemon]\nWriteTimeoutSec=200ms\nRetryMaxSec=50ms\n")
+        sim.write_config("./vfiod.conf", SHORT_TIMEOUT)
         sim.start()
         sim.fault("hold", **rule)
         self.assertEqual(sim.vfioctl("bind", NVME).status, 7)
@@ -268,7 +269,7 @@ class HangTest(LawTest):
         for kernel in ("6.12", "6.1", "5.10"):
             with self.subTest(kernel=kernel):
                 sim = self.sim("qemu", kernel=kernel)
-                sim.write_config("./vfiod.conf", "[Daemon]\nWriteTimeoutSec=200ms\nRetryMaxSec=50ms\n")
+                sim.write_config("./vfiod.conf", SHORT_TIMEOUT)
                 sim.start()
                 sim.expect(0, "bind", NVME)
                 sim.hold_node(sim.group(NVME))
