@@ -22,8 +22,9 @@ typedef struct Rule {
         char name[NAME_SIZE], path[256], value[NAME_SIZE], command[512];
         unsigned nth, times, matched;
         Act act;
-        bool after; /* the write takes effect first */
-        int number; /* errno, milliseconds or pid; 0: the writer; PARENT: its parent */
+        bool after;     /* the write takes effect first */
+        bool forgotten; /* by faults_clear(); with faults.lock */
+        int number;     /* errno, milliseconds or pid; 0: the writer; PARENT: its parent */
         struct Rule *next;
 } Rule;
 
@@ -133,10 +134,12 @@ int faults_add(int argc, char *argv[], char *error, size_t size)
         return 0;
 }
 
-/* Rules stay in memory: a write may be in one. */
+/* Rules stay in memory: a write may be in one, and others may wait for it. */
 void faults_clear(void)
 {
         pthread_mutex_lock(&faults.lock);
+        for (Rule *r = faults.rules; r; r = r->next)
+                r->forgotten = true;
         faults.rules = NULL;
         pthread_mutex_unlock(&faults.lock);
         faults_release();
@@ -155,14 +158,14 @@ unsigned faults_held(void)
         return faults.held;
 }
 
-static void hold(void)
+static void hold(const Rule *r)
 {
         unsigned epoch;
 
         pthread_mutex_lock(&faults.lock);
         epoch = faults.epoch;
         faults.held++;
-        while (faults.epoch == epoch)
+        while (faults.epoch == epoch && !r->forgotten)
                 pthread_cond_wait(&faults.released, &faults.lock);
         faults.held--;
         pthread_mutex_unlock(&faults.lock);
@@ -192,12 +195,24 @@ static void kill_one(int number, int writer)
                 (void)kill(pid, SIGKILL);
 }
 
+static bool is_forgotten(const Rule *r)
+{
+        bool forgotten;
+
+        pthread_mutex_lock(&faults.lock);
+        forgotten = r->forgotten;
+        pthread_mutex_unlock(&faults.lock);
+        return forgotten;
+}
+
 /* 0: go on. Without faults.lock. */
 static int run_rule(const Rule *r, const Write *w)
 {
         const struct timespec t = { r->number / 1000, r->number % 1000 * 1000000L };
         char command[sizeof(r->command)];
 
+        if (is_forgotten(r))
+                return 0;
         switch (r->act) {
         case ACT_ERROR:
                 return -r->number;
@@ -205,7 +220,7 @@ static int run_rule(const Rule *r, const Write *w)
                 nanosleep(&t, NULL);
                 return 0;
         case ACT_HOLD:
-                hold();
+                hold(r);
                 return 0;
         case ACT_KILL:
                 kill_one(r->number, w->pid);

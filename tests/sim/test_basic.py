@@ -164,6 +164,17 @@ class SimulatorTest(SimTest):
         sim.wait_driver(NVME, "vfio-pci")
         self.assertEqual([w["result"] for w in sim.log() if w["path"].endswith("/nvme/unbind")], [0])
 
+    def test_all_that_is_meant_for_a_write_is_forgotten(self):
+        sim = self.sim("qemu")
+        sim.fault("hold")
+        sim.fault("hold")
+        sim.fault("errno=EIO")
+        writer = subprocess.Popen(["sh", "-c", f"echo vfio-pci > /sys/bus/pci/devices/{NVME}/driver_override"])
+        sim.wait_held()
+        sim.clear()
+        self.assertEqual(writer.wait(sim.deadline), 0)
+        self.assertEqual(sim.override(NVME), "vfio-pci")
+
     def test_what_is_lost_in_a_flood_is_found_nevertheless(self):
         sim = self.sim("qemu")
         sim.declare("Address=0000:07:00.0")
