@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "exec/pool.h"
+#include "exec/start.h"
 #include "sys/locks.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+/* The last reply is read before the exit is seen. */
+enum { EXIT_PRIORITY = SD_EVENT_PRIORITY_NORMAL + 10 };
 
 typedef struct Pending {
         WorkerRequest request;
@@ -20,8 +22,8 @@ typedef struct Pending {
 
 typedef struct Worker {
         Pool *pool;
-        pid_t pid;
-        int fd; /* the socket; of a worker of another daemon its process */
+        pid_t pid; /* 0: it has not said yet */
+        int fd;    /* the socket; of a worker of another daemon its process */
         sd_event_source *io, *child, *timer;
         Pending *current;
         bool abandoned;
@@ -101,6 +103,55 @@ static bool was_locked(Pool *p, const WorkerReply *reply)
         return true;
 }
 
+static int worker_died(Worker *w)
+{
+        worker_finish(w, w->pid > 0 ? POOL_DIED : POOL_NO_WORKER, NULL);
+        worker_free(w);
+        return 0;
+}
+
+static int on_child_exit(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+        return worker_died(userdata);
+}
+
+/* Of one that is no child of this process. */
+static int on_process_exit(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+        return worker_died(userdata);
+}
+
+static int open_process(pid_t pid)
+{
+        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/*
+ * A worker that the service of workers has started says who it is before anything else. It is that
+ * process if it has its socket open once the process is held on to.
+ */
+static int worker_meet(Worker *w, pid_t pid)
+{
+        struct pollfd p = { .fd = w->fd, .events = POLLRDHUP };
+        _cleanup_close_ int fd = open_process(pid);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        if (poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR))
+                return -ESRCH;
+        r = sd_event_add_io(w->pool->event, &w->child, fd, EPOLLIN, on_process_exit, w);
+        if (r >= 0)
+                r = sd_event_source_set_io_fd_own(w->child, true);
+        if (r < 0)
+                return r;
+        TAKE_FD(fd);
+        w->pid = pid;
+        return sd_event_source_set_priority(w->child, EXIT_PRIORITY);
+}
+
 static int on_worker_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
         Worker *w = userdata;
@@ -109,28 +160,19 @@ static int on_worker_io(sd_event_source *s, int fd, uint32_t revents, void *user
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
+        if (n > 0 && w->pid == 0 && worker_reply_check(&reply, (size_t)n) >= 0 && reply.id == 0 &&
+            worker_meet(w, reply.pid) >= 0)
+                return 0;
         if (n > 0 && w->current && worker_reply_check(&reply, (size_t)n) >= 0 &&
             reply.id == w->current->request.id) {
                 worker_finish(w, was_locked(w->pool, &reply) ? POOL_CLOSED : POOL_REPLIED, &reply);
                 if (!w->abandoned)
                         return 0;
         }
+        if (w->pid == 0)
+                return worker_died(w);
         worker_close(w);
         return 0;
-}
-
-static int on_worker_exit(sd_event_source *s, const siginfo_t *si, void *userdata)
-{
-        Worker *w = userdata;
-
-        worker_finish(w, POOL_DIED, NULL);
-        worker_free(w);
-        return 0;
-}
-
-static int on_adopted_exit(sd_event_source *s, int fd, uint32_t revents, void *userdata)
-{
-        return on_worker_exit(s, NULL, userdata);
 }
 
 static int on_worker_timeout(sd_event_source *s, uint64_t usec, void *userdata)
@@ -146,34 +188,6 @@ static int on_worker_timeout(sd_event_source *s, uint64_t usec, void *userdata)
         if (p->handler)
                 p->handler(&p->request, POOL_TIMED_OUT, NULL, p->userdata);
         return sd_event_source_set_enabled(w->pool->kick, SD_EVENT_ONESHOT);
-}
-
-static int spawn_process(const Pool *p, int socket_fd, pid_t *ret)
-{
-        char *argv[] = { p->path, (char *)"--root", p->root->prefix, NULL };
-        char *envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        sigset_t none;
-        int r;
-
-        if (!p->root->prefix[0])
-                argv[1] = NULL;
-        if (posix_spawn_file_actions_init(&actions) != 0)
-                return -ENOMEM;
-        if (posix_spawnattr_init(&attributes) != 0) {
-                posix_spawn_file_actions_destroy(&actions);
-                return -ENOMEM;
-        }
-        sigemptyset(&none);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-        r = posix_spawn_file_actions_adddup2(&actions, socket_fd, WORKER_FD);
-        if (r == 0)
-                r = posix_spawn(ret, p->path, &actions, &attributes, argv, envp);
-        posix_spawnattr_destroy(&attributes);
-        posix_spawn_file_actions_destroy(&actions);
-        return -r;
 }
 
 /* Adds it to the pool, with its descriptor and a timer that is off. */
@@ -194,35 +208,20 @@ static int worker_listen(Worker *w, sd_event_io_handler_t handler)
 static int worker_new(Pool *p, Worker **ret)
 {
         _cleanup_(worker_freep) Worker *w = calloc(1, sizeof(Worker));
-        _cleanup_close_ int theirs = -EBADF;
-        int pair[2], r;
+        int r;
 
         if (!w)
                 return -ENOMEM;
         *w = (Worker){ .pool = p, .fd = -EBADF };
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-                return -errno;
-        w->fd = pair[0];
-        theirs = pair[1];
-        /* dup2() onto itself would keep FD_CLOEXEC. */
-        if (theirs == WORKER_FD) {
-                int moved = fcntl(theirs, F_DUPFD_CLOEXEC, WORKER_FD + 1);
-
-                if (moved < 0)
-                        return -errno;
-                close(theirs);
-                theirs = moved;
-        }
-        r = spawn_process(p, theirs, &w->pid);
-        if (r < 0)
-                return r;
-        r = worker_listen(w, on_worker_io);
+        r = worker_start(p->path, p->root, &w->fd, &w->pid);
         if (r >= 0)
-                r = sd_event_add_child(p->event, &w->child, w->pid, WEXITED, on_worker_exit, w);
+                r = worker_listen(w, on_worker_io);
+        if (r >= 0 && w->pid > 0)
+                r = sd_event_add_child(p->event, &w->child, w->pid, WEXITED, on_child_exit, w);
+        if (r >= 0 && w->pid > 0)
+                r = sd_event_source_set_priority(w->child, EXIT_PRIORITY);
         if (r < 0)
                 return r;
-        /* The last reply is read before the exit is seen. */
-        (void)sd_event_source_set_priority(w->child, SD_EVENT_PRIORITY_NORMAL + 10);
         *ret = TAKE_PTR(w);
         return 0;
 }
@@ -264,7 +263,7 @@ static void worker_ask(Worker *w, Pending *pending)
                            MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 r = -errno;
         if (r < 0)
-                worker_close(w);
+                (void)shutdown(w->fd, SHUT_RDWR); /* the end is seen as if it were the worker's */
 }
 
 /* Two requests for one device, or two that change a number of VFs, are not under way together. */
@@ -328,7 +327,7 @@ static int on_kick(sd_event_source *s, void *userdata)
                         worker_ask(w, pending);
                         continue;
                 }
-                pending->handler(&pending->request, obstacle ? POOL_CLOSED : POOL_DIED, NULL,
+                pending->handler(&pending->request, obstacle ? POOL_CLOSED : POOL_NO_WORKER, NULL,
                                  pending->userdata);
                 free(pending);
         }
@@ -406,13 +405,13 @@ void pool_set_max_workers(Pool *p, unsigned max_workers)
  */
 static int open_holder(const Pool *p, const HeldLock *l)
 {
-        _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, l->pid, 0);
+        _cleanup_close_ int fd = open_process(l->pid);
         _cleanup_free_ HeldLock *locks = NULL;
         size_t n;
         int r;
 
         if (fd < 0)
-                return -errno;
+                return fd;
         r = locks_list(p->root, &locks, &n);
         if (r < 0)
                 return r;
@@ -440,7 +439,7 @@ static int adopt(Pool *p, const HeldLock *l, uint64_t timeout_usec)
         if (w->fd < 0)
                 return w->fd == -ESRCH ? 0 : w->fd;
         w->abandoned = timeout_usec < age;
-        r = worker_listen(w, on_adopted_exit);
+        r = worker_listen(w, on_process_exit);
         if (r >= 0 && !w->abandoned)
                 r = worker_arm(w,
                                timeout_usec == USEC_INFINITY ? timeout_usec : timeout_usec - age);
@@ -451,10 +450,11 @@ static int adopt(Pool *p, const HeldLock *l, uint64_t timeout_usec)
         return 0;
 }
 
+/* Any may be one of this pool that has not said yet who it is. */
 static bool is_known(const Pool *p, pid_t pid)
 {
         for (const Worker *w = p->workers; w; w = w->next)
-                if (w->pid == pid)
+                if (w->pid == pid || w->pid == 0)
                         return true;
         return false;
 }

@@ -18,6 +18,7 @@ typedef enum PoolOutcome {
         POOL_TIMED_OUT, /* the kernel may still carry it out; never ask again */
         POOL_CLOSED,    /* nothing was sent or done: an earlier request there has not returned */
         POOL_DIED,      /* the worker ended without an answer */
+        POOL_NO_WORKER, /* nothing was sent or done: none can be started */
 } PoolOutcome;
 
 /* Called once per request, never from within pool_submit(). */
@@ -33,7 +34,10 @@ typedef enum PoolHold {
 /* What becomes of a device without a request of ours, or in spite of it. */
 typedef void (*pool_hold_handler_t)(const PciAddress *address, PoolHold hold, void *userdata);
 
-/* `root`, weak: also that of the workers. Workers are started when first needed. */
+/*
+ * `root`, weak: also that of the workers. `worker`: the program to start, or the socket where
+ * vfiod-worker.service listens. Workers are started when first needed.
+ */
 _must_check_ int pool_new(sd_event *event, const char *worker, const Sysroot *root,
                           unsigned max_workers, pool_hold_handler_t hold, void *userdata,
                           Pool **ret);

@@ -3,7 +3,8 @@
 
 /*
  * What daemon and worker say to each other: one datagram of a SOCK_SEQPACKET pair per request and
- * per reply, fixed size, one request at a time. The socket is the worker's descriptor 3. The
+ * per reply, fixed size, one request at a time. The socket is the worker's descriptor 3. One that
+ * the daemon has not started itself tells its process number first, in a reply to request 0. The
  * worker gets addresses and names, never paths.
  */
 
@@ -14,7 +15,7 @@
 enum {
         WORKER_FD = 3,
         WORKER_ARGUMENT_SIZE = 256,
-        WORKER_PROTOCOL_VERSION = 3,
+        WORKER_PROTOCOL_VERSION = 4,
         WORKER_VFS_MAX = 16, /* in one reply */
 };
 
@@ -72,6 +73,7 @@ typedef struct WorkerReply {
         uint32_t ifindex; /* of the network interface of the PF whose VFs are reported */
         uint32_t n_vfs;   /* entries of vfs */
         uint32_t hazard;  /* a Reason, in the way of an unbind */
+        int32_t pid;      /* in the reply to request 0 */
         VfSettings vfs[WORKER_VFS_MAX];
         char text[WORKER_ARGUMENT_SIZE];
 } WorkerReply;

@@ -74,6 +74,8 @@ char *step_loss_sentence(WorkerVerb verb, PoolOutcome outcome, const WorkerReply
                 [POOL_TIMED_OUT] = "has not returned from the kernel",
                 [POOL_CLOSED] = "was not begun: an earlier one there has not returned",
                 [POOL_DIED] = "ended with its worker process",
+                [POOL_NO_WORKER] = "was not begun: no worker process can be started, see systemctl "
+                                   "status vfiod-worker.socket vfiod-worker.service",
         };
         const char *step = worker_verb_to_string(verb);
         char *text = NULL;

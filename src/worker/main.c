@@ -2,8 +2,9 @@
 
 /*
  * vfiod-worker: does what it is told on descriptor 3, one request at a time. It outlives a daemon
- * that is gone while a write has not returned, and ends when the socket is closed. It logs
- * nothing; only a wrong call is told on stderr.
+ * that is gone while a write has not returned, and ends when the socket is closed. If descriptor 3
+ * listens, it serves each connection in a process of its own. It logs nothing; only a wrong call
+ * is told on stderr.
  */
 
 #include "worker/steps.h"
@@ -12,6 +13,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 static const char *arg_root = NULL;
@@ -51,6 +53,46 @@ static int parse_arguments(int argc, char *argv[])
         return -EINVAL;
 }
 
+/* In the new process: says who it is, and works. */
+static int serve_connection(const Sysroot *root, int fd)
+{
+        WorkerReply hello;
+
+        (void)signal(SIGCHLD, SIG_DFL); /* commands of modprobe.d are waited for */
+        memset(&hello, 0, sizeof(hello));
+        hello.version = WORKER_PROTOCOL_VERSION;
+        hello.pid = getpid();
+        if (send(fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
+                return -errno;
+        return worker_serve(root, fd);
+}
+
+/* Until a signal ends it. The processes are reaped by the kernel. */
+static int serve_all(const Sysroot *root)
+{
+        (void)signal(SIGCHLD, SIG_IGN);
+        for (;;) {
+                _cleanup_close_ int fd = accept4(WORKER_FD, NULL, NULL, SOCK_CLOEXEC);
+                pid_t pid;
+
+                if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
+                        return -errno;
+                pid = fd < 0 ? -1 : fork(); /* if that fails, the daemon sees the end at once */
+                if (pid == 0) {
+                        close(WORKER_FD);
+                        return serve_connection(root, fd);
+                }
+        }
+}
+
+static bool is_listening(int fd)
+{
+        int value;
+        socklen_t size = sizeof(value);
+
+        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) >= 0 && value;
+}
+
 static int run(void)
 {
         _cleanup_(sysroot_done) Sysroot root = SYSROOT_NULL;
@@ -71,7 +113,7 @@ static int run(void)
         r = sysroot_open(arg_root, &root);
         if (r < 0)
                 return r;
-        return worker_serve(&root, WORKER_FD);
+        return is_listening(WORKER_FD) ? serve_all(&root) : worker_serve(&root, WORKER_FD);
 }
 
 int main(int argc, char *argv[])

@@ -93,13 +93,15 @@ def enter():
 class Sim:
     """One simulated host. `host` is the name of a file in tests/sim/hosts, or a path.
 
-    `lines` are lines of a host file to be added. All waiting is bounded by `deadline` seconds.
+    `lines` are lines of a host file to be added. All waiting is bounded by `deadline` seconds. With
+    `service`, workers are started by their service and not by vfiod.
     """
 
-    def __init__(self, host, kernel="6.12", lines=(), deadline=DEADLINE_SEC):
+    def __init__(self, host, kernel="6.12", lines=(), deadline=DEADLINE_SEC, service=False):
         self.kernel, self.deadline, self.lines = kernel, deadline, list(lines)
         self.host = pathlib.Path(host) if os.sep in str(host) else HERE / "hosts" / f"{host}.host"
-        self.simulator = self.daemon = self.bus = None
+        self.simulator = self.daemon = self.bus = self.service = None
+        self.worker, self.has_service = PROGRAMS["WORKER"], service
         self.holders, self.overlaid, self.notifications = [], [], []
         self.directory = self.connection = self.notify = None
 
@@ -108,6 +110,8 @@ class Sim:
         try:
             self._start_simulator()
             self._start_bus()
+            if self.has_service:
+                self.start_service()
         except BaseException:
             self.close()
             raise
@@ -322,12 +326,29 @@ class Sim:
         notify = self._hear()
         with open(self.directory / "errors", "a") as errors:
             self.daemon = subprocess.Popen(
-                [*command, PROGRAMS["VFIOD"], f"--worker={PROGRAMS['WORKER']}"], stderr=errors, stdin=subprocess.DEVNULL,
+                [*command, PROGRAMS["VFIOD"], f"--worker={self.worker}"], stderr=errors, stdin=subprocess.DEVNULL,
                 env=dict(self.environment(), NOTIFY_SOCKET=notify))
         if settled:
             self.wait_for(lambda: "READY=1" in self.notifications, "vfiod does not become ready")
         else:
             self.wait_for(lambda: self.vfioctl("jobs").status == 0, "vfiod does not answer")
+
+    def start_service(self):
+        """vfiod-worker.socket and vfiod-worker.service."""
+        self.worker = "/run/vfiod/worker"
+        pathlib.Path(self.worker).unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(self.worker)
+            listener.listen()
+            self.service = subprocess.Popen([PROGRAMS["WORKER"]], stdin=subprocess.DEVNULL, env=self.environment(),
+                                            pass_fds=[3], preexec_fn=lambda: os.dup2(listener.fileno(), 3))
+
+    def stop_service(self):
+        """As systemd does it, with KillMode=process: only the one that listens is ended."""
+        if self.service:
+            self.service.terminate()
+            self.service.wait(self.deadline)
+        self.service = None
 
     def _hear(self):
         """A socket of its own for each daemon, always read: else it would wait for us. Returns its path."""
@@ -368,7 +389,7 @@ class Sim:
             self.daemon = None
 
     def workers(self):
-        """The processes of vfiod-worker, also of a daemon that is gone."""
+        """The processes of vfiod-worker, also of a daemon that is gone, but for the one that listens."""
         found = []
         for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
             try:
@@ -376,7 +397,7 @@ class Sim:
                     found.append(int(path.parent.name))
             except OSError:
                 continue
-        return found
+        return [pid for pid in found if not self.service or pid != self.service.pid]
 
     def vfioctl(self, *words, timeout=None):
         try:
@@ -443,6 +464,7 @@ class Sim:
 
     def close(self):
         self.kill()
+        self.stop_service()
         self.let_go()
         if self.simulator:
             self.simulator.kill()  # ends every request that is held

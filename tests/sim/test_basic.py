@@ -64,6 +64,56 @@ class BindTest(SimTest):
         sim.wait_driver("0000:07:00.0", "vfio-pci")
 
 
+class ServiceTest(SimTest):
+    """Workers that are no children of vfiod."""
+
+    def test_a_group_is_bound_and_given_back(self):
+        sim = self.sim("qemu", service=True)
+        sim.declare(f"Address={EDU}")
+        sim.start()
+        self.assertEqual([sim.driver(a) for a in (EDU, E1000, TESTDEV)], ["vfio-pci"] * 3, sim.evidence())
+        sim.expect(0, "release", EDU)
+        sim.wait_driver(E1000, "e1000")
+        sim.stop()
+        sim.wait_for(lambda: sim.workers() == [], "the workers do not end")
+
+    def test_a_worker_that_is_killed(self):
+        sim = self.sim("qemu", service=True)
+        sim.declare(f"Address={NVME}")
+        sim.fault("kill=0", path="*/nvme/unbind")
+        sim.start(settled=False)
+        sim.wait_driver(NVME, "vfio-pci")
+
+    def test_a_write_that_hangs_outlives_daemon_and_service(self):
+        sim = self.sim("qemu", service=True)
+        sim.write_config("./vfiod.conf", "[Daemon]\nWriteTimeoutSec=200ms\nRetryMaxSec=50ms\n")
+        sim.start()
+        sim.fault("hold", path="*/nvme/unbind")
+        sim.vfioctl("bind", NVME)
+        self.assertEqual(sim.list()[NVME]["state"], "stuck", sim.evidence())
+        sim.stop()
+        sim.stop_service()
+        self.assertEqual(len(sim.workers()), 1)
+        sim.start_service()
+        sim.start(settled=False)
+        sim.wait_state(NVME, "stuck")
+        sim.expect(0, "bind", IGB)  # others go on
+        sim.release()
+        sim.wait_driver(NVME, "vfio-pci")
+        self.assertEqual(len([w for w in sim.log() if w["path"].endswith("/nvme/unbind")]), 1)
+
+    def test_no_service(self):
+        sim = self.sim("qemu", service=True)
+        sim.stop_service()
+        sim.start()
+        self.assertIn("no worker process can be started", sim.vfioctl("bind", NVME).err)
+        self.assertEqual(sim.driver(NVME), "nvme")
+        sim.declare(f"Address={NVME}")
+        sim.start_service()
+        sim.expect(0, "reload")
+        sim.wait_driver(NVME, "vfio-pci")
+
+
 class SriovTest(SimTest):
     def check(self, host, pf, count, expected, **options):
         sim = self.sim(host, **options)

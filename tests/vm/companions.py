@@ -169,7 +169,8 @@ def systemd_integration(host):
     host.sh("[[ $(systemctl show -P WatchdogUSec vfiod) = 3min ]]")
     host.contains("status", host.sh("systemctl show -P StatusText vfiod").out, "ready")
     host.sh("systemctl kill -s HUP vfiod; systemctl reload vfiod; systemctl is-active vfiod")
-    host.sh("systemd-analyze verify --man=no vfiod.service vfiod-wait-settled.service vfiod-settled.target")
+    host.sh("systemd-analyze verify --man=no vfiod.service vfiod-worker.service vfiod-worker.socket"
+            " vfiod-wait-settled.service vfiod-settled.target")
     host.sh("journalctl --list-catalog | grep -qi vfio || { journalctl --update-catalog; "
             "journalctl --list-catalog | grep -qi vfio; }")
 

@@ -387,7 +387,8 @@ def member_refused(host):
     # vfiod removes the VF first, as the file accepts, and somebody makes it again each time: while
     # the write that takes the PF from nvme is held back.
     host.sh(f"""
-        pids=$(pidof vfiod vfiod-worker)
+        systemctl start vfiod-worker
+        pids=$(pidof vfiod-worker)
         strace -f -qq -o /dev/null -p "$pids" -P /sys/bus/pci/drivers/nvme/unbind -e trace=write \
                 -e inject=write:delay_enter=2s > /dev/null 2>&1 &
         echo $! > /run/adversary
@@ -397,7 +398,7 @@ def member_refused(host):
                         echo 1 > {virtual_functions}
         done) > /dev/null 2>&1 &
         echo $! >> /run/adversary
-        until grep -q '^TracerPid:.*[1-9]' /proc/$(pidof vfiod)/status; do sleep 0.1; done""")
+        until grep -q '^TracerPid:.*[1-9]' /proc/$(systemctl show -P MainPID vfiod-worker)/status; do sleep 0.1; done""")
     host.declare("50-nic.conf", f"Address={PAIR_NIC}", "Driver=vfio\nAccept=vfs-exist")
     host.watch_uevents()
     host.ctl("reload")
