@@ -64,7 +64,9 @@ struct Manager {
         PciAddress *look;
         size_t n_look; /* devices to look at again */
         sd_event_source *look_timer, *retry_timer, *startup_timer, *save_timer, *tidy_timer;
-        bool settled; /* the first reconcile is over, or its time */
+        sd_event_source *saver, *saver_timer; /* the process that writes the state file */
+        bool saver_late;                      /* that has not returned in time */
+        bool settled;                         /* the first reconcile is over, or its time */
         ManagerState state;
 };
 
@@ -75,14 +77,17 @@ DEFINE_CLEANUP_FUNC(Manager *, manager_free);
 _must_check_ int manager_start(Manager *m);
 Track *manager_track(Manager *m, const PciAddress *address); /* made if missing; NULL: memory */
 const Track *manager_find_track(void *userdata, const PciAddress *address);
-void manager_save(Manager *m);
-_must_check_ int manager_save_in(Manager *m, uint64_t delay);
 _must_check_ int manager_arm(Manager *m, sd_event_source **timer, uint64_t delay,
                              sd_event_time_handler_t handler);
 
 /* The first reconcile is over; late: it is not, but its time is. */
 void manager_set_settled(Manager *m, bool late);
 uint64_t manager_now(const Manager *m);
+
+/* save.c: begins to write down what has changed; the last one, at the end, is waited for. */
+void manager_save(Manager *m);
+void manager_save_last(Manager *m);
+_must_check_ int manager_save_in(Manager *m, uint64_t delay);
 
 /* connect.c: the bus may come late and go away; the work goes on without it. */
 _must_check_ int manager_connect_bus(Manager *m);
@@ -101,7 +106,8 @@ _must_check_ int manager_compute(Manager *m, const Inventory *inv, const Request
 
 /* work.c */
 bool manager_start_work(Manager *m);             /* whether any begins */
-void manager_resume_work(Manager *m, int error); /* the state is saved, or cannot be */
+void manager_note_save(Manager *m);              /* what is recorded by now is being saved */
+void manager_resume_work(Manager *m, int error); /* that is saved, or nothing can be */
 void work_free_all(Manager *m);
 
 /* When the next back-off ends; USEC_INFINITY: none runs. */

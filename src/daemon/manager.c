@@ -101,36 +101,6 @@ Track *manager_track(Manager *m, const PciAddress *address)
         return &grown[i];
 }
 
-void manager_save(Manager *m)
-{
-        int r = 0;
-
-        if (m->origins_dirty)
-                r = state_save(&m->root, m->boot_id, &m->origins);
-        if (r < 0)
-                log_error_errno(r, "Failed to save /var/lib/vfiod/state: %m");
-        m->origins_dirty = r < 0;
-        manager_resume_work(m, r);
-        if (!m->requests_dirty)
-                return;
-        r = requests_save(&m->root, m->boot_id, &m->requests);
-        if (r < 0)
-                log_error_errno(r, "Failed to save /run/vfiod/requests: %m");
-        else
-                m->requests_dirty = false;
-}
-
-static int on_save(sd_event_source *s, uint64_t usec, void *userdata)
-{
-        manager_save(userdata);
-        return 0;
-}
-
-int manager_save_in(Manager *m, uint64_t delay)
-{
-        return manager_arm(m, &m->save_timer, delay, on_save);
-}
-
 /* Lets the timer fire in `delay` microseconds, or sooner if it is to anyway. */
 int manager_arm(Manager *m, sd_event_source **timer, uint64_t delay,
                 sd_event_time_handler_t handler)
@@ -370,8 +340,7 @@ Manager *manager_free(Manager *m)
 {
         if (!m)
                 return NULL;
-        if (m->origins_dirty || m->requests_dirty)
-                manager_save(m);
+        manager_save_last(m);
         jobs_free_all(m);
         manager_disconnect_bus(m);
         pool_free(m->pool);
@@ -397,6 +366,8 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->tidy_timer);
         sd_event_source_disable_unref(m->startup_timer);
         sd_event_source_disable_unref(m->save_timer);
+        sd_event_source_disable_unref(m->saver);
+        sd_event_source_disable_unref(m->saver_timer);
         sd_event_unref(m->event);
         sysroot_done(&m->root);
         free(m);

@@ -15,6 +15,7 @@ struct Work {
         size_t n_before;
         bool recorded; /* what was there before is in the table of origins */
         bool waiting;  /* for that table to be on disk */
+        bool saving;   /* it is on its way there */
         bool over;
         struct Work *next;
 };
@@ -157,10 +158,16 @@ static bool others_will_record(const Manager *m)
         return false;
 }
 
+void manager_note_save(Manager *m)
+{
+        for (Work *w = m->work; w; w = w->next)
+                w->saving = w->waiting;
+}
+
 void manager_resume_work(Manager *m, int error)
 {
         for (Work *w = m->work; w; w = w->next)
-                if (w->waiting) {
+                if (w->waiting && (w->saving || error < 0)) {
                         w->waiting = false;
                         run_resume(w->run, error);
                 }

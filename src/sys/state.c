@@ -19,6 +19,7 @@
 #include "sys/sysfs.h"
 
 #include <stdio.h>
+#include <sys/file.h>
 
 enum {
         STATE_FILE_MAX = 64 * 1024 * 1024, /* bytes */
@@ -26,7 +27,8 @@ enum {
         STATE_MODE = 0644,
 };
 
-#define STATE_PATH "var/lib/vfiod/state"
+#define STATE_FOLDER "var/lib/vfiod"
+#define STATE_PATH STATE_FOLDER "/state"
 #define STATE_MAGIC "vfiod-state"
 
 static const struct {
@@ -305,9 +307,16 @@ int state_load(const Sysroot *root, const char *boot_id, OriginTable *ret, char 
 
 int state_save(const Sysroot *root, const char *boot_id, const OriginTable *t)
 {
+        _cleanup_close_ int folder = open_dir_at(root->root, STATE_FOLDER);
         _cleanup_free_ char *text = NULL;
         int r;
 
+        if (folder < 0)
+                return folder;
+        /* Whoever hangs in writing it has this lock, and would put his file in the place of ours.
+         */
+        if (flock(folder, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? -EBUSY : -errno;
         r = state_format(boot_id, t, &text);
         if (r < 0)
                 return r;

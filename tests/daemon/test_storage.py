@@ -3,11 +3,12 @@
 
 import os
 import shutil
+import time
 import unittest
 
 from harness import HostTest
 
-A = "0000:00:03.0"
+A, B = "0000:00:03.0", "0000:00:04.0"
 STATE = "var/lib/vfiod/state"
 # The system calls that put the state file in place, and what a disk may answer to each.
 SAVE = (("openat", "state.new", ("EROFS", "ENOSPC", "EACCES")),
@@ -18,11 +19,11 @@ SAVE = (("openat", "state.new", ("EROFS", "ENOSPC", "EACCES")),
 
 
 class StorageTest(HostTest):
-    def inject(self, call, name, error):
-        """The daemon that is started next gets this error from that call for that file."""
+    def inject(self, call, name, what):
+        """What befalls that call for that file, in the daemon that is started next."""
         path = f"var/lib/vfiod/{name}".rstrip("/")  # as the call has it; a descriptor has all of it
-        self.host.namespace = ["strace", "-D", "-qq", "-o", "/dev/null", "-P", path, "-P", str(self.host.root / path),
-                               "-e", f"trace={call}", "-e", f"inject={call}:error={error}"]
+        self.host.namespace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", path, "-P", str(self.host.root / path),
+                               "-e", f"trace={call}", "-e", f"inject={call}:{what}"]
         # A program that is traced cannot look for its leaks.
         self.host.environment["ASAN_OPTIONS"] = "detect_leaks=0"
 
@@ -39,7 +40,7 @@ class StorageTest(HostTest):
         for call, name, errors in SAVE:
             for error in errors:
                 with self.subTest(call=call, name=name, error=error):
-                    self.inject(call, name, error)
+                    self.inject(call, name, f"error={error}")
                     host.start()
                     text = host.expect(1, "bind", A)
                     self.assertIn("/var/lib/vfiod/state", text)
@@ -59,7 +60,7 @@ class StorageTest(HostTest):
         host.start()
         host.expect(0, "bind", A)
         host.stop()
-        self.inject("write", "state.new", "ENOSPC")
+        self.inject("write", "state.new", "error=ENOSPC")
         host.start()
         host.expect(0, "release", A)
         self.assertEqual([host.driver(A), host.override(A)], ["e1000", "(null)"])
@@ -71,6 +72,35 @@ class StorageTest(HostTest):
         host.wait_state(A, "unmanaged")
         self.assertEqual(host.driver(A), "e1000")
         self.assertFalse([w for w in host.writes(A)[len(writes):] if "unbind" in w or "bind" in w])
+
+    @unittest.skipUnless(shutil.which("strace"), "there is no strace")
+    def test_a_disk_that_hangs_keeps_no_answer(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device(B, 2)
+        host.write("etc/vfiod/vfiod.conf", "[Daemon]\nWriteTimeoutSec=1s\n")
+        self.inject("fsync", "state.new", "delay_enter=4000000:when=1")
+        host.start()
+        begin = time.monotonic()
+        host.expect(0, "bind", "--no-wait", A)
+        host.wait_request(f"inspect {A}")
+        while time.monotonic() - begin < 1.5:
+            before = time.monotonic()
+            host.expect(0, "list")
+            self.assertLess(time.monotonic() - before, 1)
+        # Nobody waits for it any more, and nothing was begun.
+        self.assertIn("/var/lib/vfiod/state", host.expect(1, "bind", B))
+        self.assertEqual(host.writes(A) + host.writes(B), [])
+        # A stop does not wait for it either.
+        self.end_injection()
+        host.stop()
+        host.start()
+        host.wait("the disk stays busy", lambda: host.ctl("bind", A).status == 0)
+        host.expect(0, "bind", B)
+        host.stop()
+        host.start()
+        host.expect(0, "release", A, B)
+        self.assertEqual([host.driver(A), host.driver(B)], ["e1000", "e1000"])
 
     def damaged(self, text, aside):
         """A device is declared and bound; then the state file is replaced by `text`."""

@@ -3,6 +3,8 @@
 #include "fake-tree.h"
 #include "sys/state.h"
 
+#include <sys/file.h>
+
 #define BOOT "0123456789abcdef0123456789abcdef"
 #define OTHER_BOOT "fedcba9876543210fedcba9876543210"
 
@@ -215,6 +217,22 @@ static void test_newer_file_is_kept_aside(void)
                          "var/lib/vfiod/state.newer");
 }
 
+/* As somebody has who began before and still waits for the disk. */
+static void test_two_do_not_save_at_a_time(void)
+{
+        g_autoptr(FakeTree) tree = fake_new();
+        OriginTable t = { 0 };
+        int fd;
+
+        fake_directory(tree, "var/lib/vfiod");
+        fd = openat(tree->root.root, "var/lib/vfiod", O_RDONLY | O_DIRECTORY);
+        g_assert_cmpint(flock(fd, LOCK_EX), ==, 0);
+        g_assert_cmpint(state_save(&tree->root, BOOT, &t), ==, -EBUSY);
+        g_assert_cmpint(faccessat(tree->root.root, "var/lib/vfiod/state.new", F_OK, 0), <, 0);
+        close(fd);
+        g_assert_cmpint(state_save(&tree->root, BOOT, &t), ==, 0);
+}
+
 static void test_requests_last_one_boot(void)
 {
         g_autoptr(FakeTree) tree = fake_new();
@@ -282,6 +300,7 @@ int main(int argc, char *argv[])
         TEST(saved_is_loaded);
         TEST(broken_file_is_kept_aside);
         TEST(newer_file_is_kept_aside);
+        TEST(two_do_not_save_at_a_time);
         TEST(requests_last_one_boot);
         TEST(broken_requests_are_refused);
         TEST(boot_id);
