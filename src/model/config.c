@@ -176,6 +176,12 @@ const Rule *config_find_rule(const Config *c, const char *name)
         return NULL;
 }
 
+bool config_rule_is_broken(const Config *config, const char *name)
+{
+        return strv_contains(config->broken, name) ||
+               strv_contains(config->broken, CONFIG_BROKEN_ANY);
+}
+
 int config_add_rule(Config *c, Rule *r)
 {
         Rule **grown = reallocarray(c->rules, c->n_rules + 1, sizeof(Rule *));

@@ -145,6 +145,9 @@ DEFINE_CLEANUP_FUNC(Config *, config_free);
 
 const Rule *config_find_rule(const Config *c, const char *name);
 
+/* Whether the file is in error, or may be. */
+bool config_rule_is_broken(const Config *config, const char *name);
+
 /* Takes over a reference, keeps the order by name. */
 _must_check_ int config_add_rule(Config *c, Rule *r);
 

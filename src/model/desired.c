@@ -5,79 +5,6 @@
 
 enum { EXPECT_BITS = 64 };
 
-/* The PF has as many VFs as before, and nothing says that it is to have another number. */
-static bool vfs_are_back(const Origin *o, const Inventory *inv, const Desired *desired)
-{
-        ssize_t i = inventory_index(inv, &o->address);
-        const Target *t = i >= 0 ? &desired->targets[i] : NULL;
-
-        return t && o->counted && !o->autoprobe_off && t->num_vfs < 0 && !t->hold &&
-               t->kind == TARGET_UNMANAGED && t->problem == REASON_NONE &&
-               inv->devices[i]->num_vfs == o->num_vfs;
-}
-
-/* Which file decides may change with nothing to be done; it is the one to be waited for then. */
-static bool update_rule(Origin *o, const Inventory *inv, const Desired *desired)
-{
-        ssize_t i = inventory_index(inv, &o->address);
-        const Target *t = i >= 0 ? &desired->targets[i] : NULL;
-        char *name;
-
-        if (!t || !t->rule || t->requested || streq_ptr(o->rule, t->rule->name))
-                return false;
-        name = strdup(t->rule->name);
-        if (!name)
-                return false;
-        free(o->rule);
-        o->rule = name;
-        return true;
-}
-
-/* Whether the file is in error, or may be. */
-static bool rule_is_broken(const Config *config, const char *name)
-{
-        return strv_contains(config->broken, name) ||
-               strv_contains(config->broken, CONFIG_BROKEN_ANY);
-}
-
-/* The file that an entry is for is there, though it may just not apply. */
-static bool rule_is_there(const Origin *o, const Config *config)
-{
-        return o->rule && (config_find_rule(config, o->rule) || rule_is_broken(config, o->rule) ||
-                           strv_contains(config->skipped, o->rule));
-}
-
-/* The card is there, and nobody says anything of it: how it was once approved is over. */
-static bool is_forgotten(const Origin *o, const Inventory *inv, const Desired *desired)
-{
-        ssize_t i = inventory_index(inv, &o->address);
-
-        return i >= 0 && !o->taken && !origin_owes_vfs(o) &&
-               !target_is_managed(&desired->targets[i]) && !desired->targets[i].hold;
-}
-
-bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
-                        const Config *config)
-{
-        bool pruned = false;
-
-        for (size_t i = t->n_origins; i > 0; i--) {
-                Origin *o = &t->origins[i - 1];
-                const PciAddress address = o->address;
-
-                pruned = update_rule(o, inv, desired) || pruned;
-                if (vfs_are_back(o, inv, desired)) {
-                        origin_table_forget_counted(t, &address);
-                        pruned = true;
-                } else if (!rule_is_there(o, config) &&
-                           (!inventory_find(inv, &address) || is_forgotten(o, inv, desired))) {
-                        origin_table_remove(t, &address);
-                        pruned = true;
-                }
-        }
-        return pruned;
-}
-
 bool target_equal(const Target *a, const Target *b)
 {
         return a->kind == b->kind && streq_ptr(a->driver, b->driver) && a->rule == b->rule &&
@@ -313,7 +240,7 @@ static void hold_broken(const Config *config, const Inventory *inv, const Origin
         for (size_t i = 0; i < inv->n_devices; i++) {
                 const Origin *o = origins[i];
 
-                if (!o || !o->rule || !rule_is_broken(config, o->rule))
+                if (!o || !o->rule || !config_rule_is_broken(config, o->rule))
                         continue;
                 if (targets[i].kind == TARGET_UNMANAGED && !targets[i].requested)
                         targets[i].hold = true;

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What of the table of origins is not needed any more. */
+
+#include "model/desired.h"
+
+/* The PF has as many VFs as before, and nothing says that it is to have another number. */
+static bool vfs_are_back(const Origin *o, const Inventory *inv, const Desired *desired)
+{
+        ssize_t i = inventory_index(inv, &o->address);
+        const Target *t = i >= 0 ? &desired->targets[i] : NULL;
+
+        return t && o->counted && !o->autoprobe_off && t->num_vfs < 0 && !t->hold &&
+               t->kind == TARGET_UNMANAGED && t->problem == REASON_NONE &&
+               inv->devices[i]->num_vfs == o->num_vfs;
+}
+
+/* Which file decides may change with nothing to be done; it is the one to be waited for then. */
+static bool update_rule(Origin *o, const Inventory *inv, const Desired *desired)
+{
+        ssize_t i = inventory_index(inv, &o->address);
+        const Target *t = i >= 0 ? &desired->targets[i] : NULL;
+        char *name;
+
+        if (!t || !t->rule || t->requested || streq_ptr(o->rule, t->rule->name))
+                return false;
+        name = strdup(t->rule->name);
+        if (!name)
+                return false;
+        free(o->rule);
+        o->rule = name;
+        return true;
+}
+
+/* The file that an entry is for is there, though it may just not apply. */
+static bool rule_is_there(const Origin *o, const Config *config)
+{
+        return o->rule &&
+               (config_find_rule(config, o->rule) || config_rule_is_broken(config, o->rule) ||
+                strv_contains(config->skipped, o->rule));
+}
+
+/* The card is there, and nobody says anything of it: how it was once approved is over. */
+static bool is_forgotten(const Origin *o, const Inventory *inv, const Desired *desired)
+{
+        ssize_t i = inventory_index(inv, &o->address);
+
+        return i >= 0 && !o->taken && !origin_owes_vfs(o) &&
+               !target_is_managed(&desired->targets[i]) && !desired->targets[i].hold;
+}
+
+bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
+                        const Config *config)
+{
+        bool pruned = false;
+
+        for (size_t i = t->n_origins; i > 0; i--) {
+                Origin *o = &t->origins[i - 1];
+                const PciAddress address = o->address;
+
+                pruned = update_rule(o, inv, desired) || pruned;
+                if (vfs_are_back(o, inv, desired)) {
+                        origin_table_forget_counted(t, &address);
+                        pruned = true;
+                } else if (!rule_is_there(o, config) &&
+                           (!inventory_find(inv, &address) || is_forgotten(o, inv, desired))) {
+                        origin_table_remove(t, &address);
+                        pruned = true;
+                }
+        }
+        return pruned;
+}
