@@ -23,11 +23,11 @@ Pin-Priority: 990
 """
 EXCLUDED = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"]
 PROGRAMS = {  # installed in /usr/local/bin of the guest
-    "vm-agent": HERE / "agent.c",
-    "vfio-open": HERE / "vfio-open.c",
-    "agree": HERE.parent / "sim" / "agree.c",
-    "floor": HERE.parent / "bench" / "floor.c",
-    "nvme-online": HERE.parent / "bench" / "nvme-online.c",
+    "vm-agent": [HERE / "agent.c"],
+    "vfio-open": [HERE / "vfio-open.c"],
+    "agree": [HERE.parent / "sim" / "agree.c", HERE.parent / "sim" / "agree-words.c"],
+    "floor": [HERE.parent / "bench" / "floor.c"],
+    "nvme-online": [HERE.parent / "bench" / "nvme-online.c"],
 }
 AGENT_UNIT = """\
 [Unit]
@@ -128,10 +128,10 @@ def base_tree(kernel, cache):
 def build_programs(build_dir, into):
     """The C programs of the tests, static, so that every guest runs them."""
     into.mkdir(parents=True, exist_ok=True)
-    for name, source in PROGRAMS.items():
+    for name, sources in PROGRAMS.items():
         binary = build_dir / "vm" / name
-        if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-            command("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-static", "-o", binary, source)
+        if not binary.exists() or binary.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+            command("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-static", "-o", binary, *sources)
         shutil.copy2(binary, into / name)
 
 
