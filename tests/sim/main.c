@@ -9,6 +9,7 @@
 #include "sim.h"
 
 #include <err.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,9 @@ int main(int argc, char *argv[])
         sim.kernel = (int)(major * 100 + minor);
         snprintf(sim.host_path, sizeof(sim.host_path), "%s", argv[1]);
         (void)signal(SIGPIPE, SIG_IGN);
+        /* Else malloc() asks /sys for the number of processors: the new thread itself would have to
+         * answer. */
+        (void)mallopt(M_ARENA_MAX, 8);
         model_start();
         if (events_open() < 0)
                 err(1, "no netlink socket");

@@ -225,6 +225,19 @@ class SimulatorTest(SimTest):
         self.assertEqual(writer.wait(sim.deadline), 0)
         self.assertEqual(sim.override(NVME), "vfio-pci")
 
+    def test_it_answers_while_many_writes_are_held(self):
+        sim = self.sim("kunpeng920")
+        addresses = [a for a, d in sim.dump()["devices"].items() if not d["class"].startswith("06")]
+        sim.fault("hold", times=1000)
+        writers = [subprocess.Popen(["sh", "-c", f"echo vfio-pci > /sys/bus/pci/devices/{a}/driver_override"])
+                   for a in addresses]
+        try:
+            sim.wait_held(len(writers))
+        finally:
+            sim.clear()
+        self.assertEqual([writer.wait(sim.deadline) for writer in writers], [0] * len(writers))
+        self.assertGreater(len(writers), 16)
+
     def test_what_is_lost_in_a_flood_is_found_nevertheless(self):
         sim = self.sim("qemu")
         sim.declare("Address=0000:07:00.0")
