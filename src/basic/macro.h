@@ -37,6 +37,18 @@
                 _fd;               \
         })
 
+/* Makes room for one more behind `n` entries. False: out of memory, and all is as it was. */
+static inline bool array_grow(void *array, size_t n, size_t size)
+{
+        void *grown = reallocarray(*(void **)array, n + 1, size);
+
+        if (grown)
+                *(void **)array = grown;
+        return grown;
+}
+
+#define GROW(array, n) array_grow(&(array), (n), sizeof(*(array)))
+
 /* Defines `func##p` for _cleanup_(), from a destructor that accepts NULL. */
 #define DEFINE_CLEANUP_FUNC(type, func)     \
         static inline void func##p(type *p) \

@@ -28,30 +28,22 @@ void source_begin_sriov(Source *source, const Place *place)
 int source_begin_vfs(Source *source, const Place *place)
 {
         Rule *rule = source->rule;
-        VfPlaces *places;
-        VfSection *vfs;
 
         if (rule->n_vfs >= CONFIG_VALUES_MAX)
                 return source_report(source, place->line, place->column, true,
                                      "has more than %d sections [VirtualFunction]",
                                      CONFIG_VALUES_MAX);
-        places = reallocarray(source->vf_places, rule->n_vfs + 1, sizeof(VfPlaces));
-        if (!places)
+        if (!GROW(source->vf_places, rule->n_vfs) || !GROW(rule->vfs, rule->n_vfs))
                 return -ENOMEM;
-        source->vf_places = places;
-        vfs = reallocarray(rule->vfs, rule->n_vfs + 1, sizeof(VfSection));
-        if (!vfs)
-                return -ENOMEM;
-        rule->vfs = vfs;
-        places[rule->n_vfs] = (VfPlaces){ .index = *place };
-        vfs[rule->n_vfs++] = (VfSection){ 0 };
+        source->vf_places[rule->n_vfs] = (VfPlaces){ .index = *place };
+        rule->vfs[rule->n_vfs++] = (VfSection){ 0 };
         return 0;
 }
 
 /* A VF named twice would have two places among the section's MAC addresses. */
 static int add_range(VfSection *section, VfRange range)
 {
-        VfRange *grown;
+        VfRange *ranges;
         size_t i;
 
         for (i = 0; i < section->n_ranges; i++)
@@ -60,13 +52,12 @@ static int add_range(VfSection *section, VfRange range)
                         return -EEXIST;
         if (section->n_ranges >= CONFIG_VALUES_MAX)
                 return -E2BIG;
-        grown = reallocarray(section->ranges, section->n_ranges + 1, sizeof(VfRange));
-        if (!grown)
+        if (!GROW(section->ranges, section->n_ranges))
                 return -ENOMEM;
-        section->ranges = grown;
-        for (i = section->n_ranges++; i > 0 && grown[i - 1].first > range.first; i--)
-                grown[i] = grown[i - 1];
-        grown[i] = range;
+        ranges = section->ranges;
+        for (i = section->n_ranges++; i > 0 && ranges[i - 1].first > range.first; i--)
+                ranges[i] = ranges[i - 1];
+        ranges[i] = range;
         return 0;
 }
 

@@ -85,18 +85,14 @@ static int want_alias(DriverDb *db, const char *prefix, const Device *d)
         AliasCache *c = db->cache;
         _cleanup_free_ char *modalias = NULL;
         const Wanted *known = find_wanted(db, prefix, d);
-        Wanted *grown;
 
         db->asks = db->asks || (known && !known->known);
         if (!startswith(strempty(d->modalias), "pci:") || known)
                 return 0;
         modalias = strdup(d->modalias);
-        grown = reallocarray(c->wanted, c->n_wanted + 1, sizeof(Wanted));
-        if (grown)
-                c->wanted = grown;
-        if (!modalias || !grown)
+        if (!modalias || !GROW(c->wanted, c->n_wanted))
                 return -ENOMEM;
-        grown[c->n_wanted++] = (Wanted){ .prefix = prefix, .modalias = TAKE_PTR(modalias) };
+        c->wanted[c->n_wanted++] = (Wanted){ .prefix = prefix, .modalias = TAKE_PTR(modalias) };
         db->asks = true;
         return 0;
 }
@@ -174,7 +170,6 @@ static int choice_set(DriverChoice *c, const char *driver, const char *module)
 static int check_module(DriverDb *db, const char *module, Reason *ret)
 {
         _cleanup_free_ char *copy = NULL;
-        Answer *grown;
         int r;
 
         for (size_t i = 0; i < db->n_answers; i++)
@@ -189,10 +184,7 @@ static int check_module(DriverDb *db, const char *module, Reason *ret)
         if (r <= 0)
                 *ret = REASON_MODULE_MISSING;
         copy = strdup(module);
-        grown = reallocarray(db->answers, db->n_answers + 1, sizeof(Answer));
-        if (grown)
-                db->answers = grown;
-        if (!copy || !grown)
+        if (!copy || !GROW(db->answers, db->n_answers))
                 return -ENOMEM;
         db->answers[db->n_answers++] = (Answer){ TAKE_PTR(copy), *ret };
         return 0;

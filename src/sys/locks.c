@@ -90,20 +90,16 @@ static int add_lock(int fd, const struct flock *lock, List *l)
         off_t first = lock->l_start / SLOT_SIZE, end = (lock->l_start + lock->l_len) / SLOT_SIZE;
 
         for (off_t slot = first; slot < end; slot++) {
-                HeldLock *grown;
-
                 if (slot == 0) {
                         l->rescan = lock->l_pid;
                         continue;
                 }
                 if (l->n == LOCKS_MAX)
                         return -E2BIG;
-                grown = reallocarray(l->locks, l->n + 1, sizeof(HeldLock));
-                if (!grown)
+                if (!GROW(l->locks, l->n))
                         return -ENOMEM;
-                l->locks = grown;
-                grown[l->n] = (HeldLock){ .address = address_of(slot), .pid = lock->l_pid };
-                read_text(fd, slot, &grown[l->n++]);
+                l->locks[l->n] = (HeldLock){ .address = address_of(slot), .pid = lock->l_pid };
+                read_text(fd, slot, &l->locks[l->n++]);
         }
         return 0;
 }

@@ -30,13 +30,10 @@ static void look_done(Look *l)
 /* Takes over the reference in any case. */
 static int add_device(Look *l, Device *d)
 {
-        Device **grown = reallocarray(l->devices, l->n_devices + 1, sizeof(Device *));
-
-        if (!grown) {
+        if (!GROW(l->devices, l->n_devices)) {
                 device_unref(d);
                 return -ENOMEM;
         }
-        l->devices = grown;
         l->devices[l->n_devices++] = d;
         return 0;
 }
@@ -135,14 +132,10 @@ static bool reads_again(const Look *l, const PciAddress *address)
 
 static int read_again(Look *l, const PciAddress *address)
 {
-        PciAddress *grown;
-
         if (reads_again(l, address))
                 return 0;
-        grown = reallocarray(l->again, l->n_again + 1, sizeof(PciAddress));
-        if (!grown)
+        if (!GROW(l->again, l->n_again))
                 return -ENOMEM;
-        l->again = grown;
         l->again[l->n_again++] = *address;
         return 0;
 }
