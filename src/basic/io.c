@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 enum { LINE_MAX_SIZE = 4096 };
@@ -57,6 +56,20 @@ int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *re
         if (fd < 0)
                 return -errno;
         return read_fd(fd, max, ret, ret_size);
+}
+
+int open_stream_at(int dirfd, const char *path, FILE **ret)
+{
+        _cleanup_close_ int fd = -EBADF;
+
+        fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        *ret = fdopen(fd, "r");
+        if (!*ret)
+                return -errno;
+        (void)TAKE_FD(fd);
+        return 0;
 }
 
 int read_line_at(int dirfd, const char *path, char **ret)
@@ -114,57 +127,31 @@ int open_dir_at(int dirfd, const char *path)
         return fd < 0 ? -errno : fd;
 }
 
-static void closedirp(DIR **d)
+static int is_visible(const struct dirent *e)
 {
-        if (*d)
-                closedir(*d);
+        return e->d_name[0] != '.';
 }
 
 int list_dir_at(int dirfd, const char *path, char ***ret)
 {
-        _cleanup_(closedirp) DIR *dir = NULL;
-        _cleanup_close_ int fd = -EBADF;
-        char **names = NULL;
-        size_t n = 0, allocated = 0;
-        int r;
+        struct dirent **entries = NULL;
+        char **names;
+        int n = scandirat(dirfd, path, &entries, is_visible, NULL);
 
-        fd = open_dir_at(dirfd, path);
-        if (fd < 0)
-                return fd;
-        dir = fdopendir(fd);
-        if (!dir)
+        if (n < 0)
                 return -errno;
-        fd = -EBADF;
-        for (struct dirent *e;;) {
-                errno = 0;
-                e = readdir(dir);
-                if (!e)
-                        break;
-                if (e->d_name[0] == '.')
-                        continue;
-                if (n + 1 >= allocated) {
-                        char **grown;
+        names = n > 0 ? calloc((size_t)n + 1, sizeof(char *)) : NULL;
+        for (int i = 0; i < n; i++) {
+                char *name = entries[i]->d_name;
 
-                        allocated = MAX(allocated * 2, (size_t)16);
-                        grown = reallocarray(names, allocated, sizeof(char *));
-                        if (!grown) {
-                                errno = ENOMEM;
-                                break;
-                        }
-                        names = grown;
-                }
-                names[n] = strdup(e->d_name);
-                names[n + 1] = NULL;
-                if (!names[n++]) {
-                        errno = ENOMEM;
-                        break;
-                }
+                if (names) /* in the memory of its entry */
+                        names[i] = memmove(entries[i], name, strlen(name) + 1);
+                else
+                        free(entries[i]);
         }
-        r = -errno;
-        if (r < 0) {
-                strv_free(names);
-                return r;
-        }
+        free(entries);
+        if (n > 0 && !names)
+                return -ENOMEM;
         strv_sort(names);
         *ret = names;
         return 0;

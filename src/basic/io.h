@@ -5,7 +5,14 @@
 
 #include "basic/macro.h"
 
+#include <stdio.h>
 #include <sys/types.h>
+
+static inline void fclosep(FILE **f)
+{
+        if (*f)
+                fclose(*f);
+}
 
 /* A whole file of at most `max` bytes (-EFBIG beyond it), NUL-terminated behind its end. */
 _must_check_ int read_file_at(int dirfd, const char *path, size_t max, char **ret,
@@ -13,6 +20,9 @@ _must_check_ int read_file_at(int dirfd, const char *path, size_t max, char **re
 
 /* The same from an open descriptor. */
 _must_check_ int read_fd(int fd, size_t max, char **ret, size_t *ret_size);
+
+/* For reading line by line. */
+_must_check_ int open_stream_at(int dirfd, const char *path, FILE **ret);
 
 /* The first line of a small file (one page), without its newline. */
 _must_check_ int read_line_at(int dirfd, const char *path, char **ret);

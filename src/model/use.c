@@ -2,6 +2,9 @@
 
 #include "model/use.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 void use_table_done(UseTable *t)
 {
         for (size_t i = 0; i < t->n_uses; i++)
@@ -40,24 +43,25 @@ int use_table_ask(UseTable *t, const PciAddress *address)
         return 0;
 }
 
-int use_table_add(UseTable *t, const PciAddress *address, Reason hazard, const char *by)
+int use_table_add(UseTable *t, const PciAddress *address, Reason hazard, const char *format, ...)
 {
-        Use *grown;
-        char *copy;
+        char *by;
+        va_list ap;
+        int r;
 
         if (use_table_find(t, address, hazard))
                 return 0;
-        grown = reallocarray(t->uses, t->n_uses + 1, sizeof(Use));
-        if (!grown)
+        if (!GROW(t->uses, t->n_uses))
                 return -ENOMEM;
-        t->uses = grown;
-        copy = strdup(by);
-        if (!copy)
+        va_start(ap, format);
+        r = vasprintf(&by, format, ap);
+        va_end(ap);
+        if (r < 0)
                 return -ENOMEM;
-        for (char *c = copy; *c; c++)
+        for (char *c = by; *c; c++)
                 if (*c < ' ' || *c > '~')
                         *c = '?';
-        grown[t->n_uses++] = (Use){ *address, hazard, copy };
+        t->uses[t->n_uses++] = (Use){ *address, hazard, by };
         return 0;
 }
 

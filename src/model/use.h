@@ -25,10 +25,9 @@ void use_table_done(UseTable *t);
 _must_check_ int use_table_ask(UseTable *t, const PciAddress *address);
 bool use_table_asks(const UseTable *t, const PciAddress *address);
 
-/* Notes a use, the first for each device and hazard. Copies `by`, with what no terminal should get
- * as '?'. */
-_must_check_ int use_table_add(UseTable *t, const PciAddress *address, Reason hazard,
-                               const char *by);
+/* Notes a use, the first for each device and hazard; what no terminal should get is '?'. */
+_must_check_ _printf_(4, 5) int use_table_add(UseTable *t, const PciAddress *address, Reason hazard,
+                                              const char *format, ...);
 
 /* The first use of a device by that hazard, REASON_NONE: by any. NULL: nobody uses it so. */
 const Use *use_table_find(const UseTable *t, const PciAddress *address, Reason hazard);

@@ -4,7 +4,6 @@
 #include "basic/io.h"
 #include "basic/strv.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -28,33 +27,26 @@ static int find_release(const Sysroot *root, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-static void fclosep(FILE **f)
-{
-        if (*f)
-                fclose(*f);
-}
-
-static int open_index(const Sysroot *root, const char *file)
+static int open_index(const Sysroot *root, const char *file, FILE **ret)
 {
         _cleanup_free_ char *release = NULL, *path = NULL;
-        int fd, r;
+        int r;
 
         r = find_release(root, &release);
         if (r < 0)
                 return r;
         if (asprintf(&path, "lib/modules/%s/%s", release, file) < 0)
                 return -ENOMEM;
-        fd = openat(root->root, path, O_RDONLY | O_CLOEXEC);
-        return fd < 0 ? -errno : fd;
+        return open_stream_at(root->root, path, ret);
 }
 
 bool modules_index_changed(const Sysroot *root, const char *file, struct timespec *since)
 {
-        _cleanup_close_ int fd = open_index(root, file);
+        _cleanup_(fclosep) FILE *f = NULL;
         struct stat st = { 0 };
         bool same;
 
-        if (fd >= 0 && fstat(fd, &st) < 0)
+        if (open_index(root, file, &f) >= 0 && fstat(fileno(f), &st) < 0)
                 return true;
         same = st.st_ctim.tv_sec == since->tv_sec && st.st_ctim.tv_nsec == since->tv_nsec;
         *since = st.st_ctim;
@@ -65,16 +57,12 @@ int modules_each_line(const Sysroot *root, const char *file, line_handler_t hand
 {
         _cleanup_free_ char *line = NULL;
         _cleanup_(fclosep) FILE *f = NULL;
-        _cleanup_close_ int fd = open_index(root, file);
         size_t allocated = 0;
         int r;
 
-        if (fd < 0)
-                return fd;
-        f = fdopen(fd, "r");
-        if (!f)
-                return -errno;
-        fd = -EBADF;
+        r = open_index(root, file, &f);
+        if (r < 0)
+                return r;
         for (ssize_t n; (n = getline(&line, &allocated, f)) > 0;) {
                 line[strcspn(line, "\n")] = 0;
                 r = handler(line, userdata);

@@ -257,12 +257,13 @@ static int tell_facts(const Blocks *b, const char *name, const char *under)
                 if (!streq(about, number) && !streq(about, node) && !streq(about, mapper))
                         continue;
                 found = true;
-                r = look_use(l, b->owner, l->facts[i].hazard, "%s %s", label, l->facts[i].text);
+                r = use_table_add(l->table, b->owner, l->facts[i].hazard, "%s %s", label,
+                                  l->facts[i].text);
         }
         if (r >= 0 && !found && is_in_pool(b, number)) {
                 found = true;
-                r = look_use(l, b->owner, REASON_BLOCK_HOLDER,
-                             "%s may belong to an imported ZFS pool", label);
+                r = use_table_add(l->table, b->owner, REASON_BLOCK_HOLDER,
+                                  "%s may belong to an imported ZFS pool", label);
         }
         return r < 0 ? r : found;
 }
@@ -279,7 +280,7 @@ static int walk_holder(Blocks *b, const char *holder, const char *name, const ch
                 return r;
         node_name(holder, node);
         node_name(name, held);
-        r = look_use(b->look, b->owner, REASON_BLOCK_HOLDER, "%s holds %s", node, held);
+        r = use_table_add(b->look->table, b->owner, REASON_BLOCK_HOLDER, "%s holds %s", node, held);
         return r < 0 ? r : 1;
 }
 
@@ -325,7 +326,8 @@ static int walk(Blocks *b, const char *name, const char *under)
         if (r >= 0 && !used &&
             faccessat(b->look->root->sys, BLOCK_PATH(name, "bcache"), F_OK, 0) >= 0) {
                 used = 1;
-                r = look_use(b->look, b->owner, REASON_BLOCK_HOLDER, "%s is used by bcache", node);
+                r = use_table_add(b->look->table, b->owner, REASON_BLOCK_HOLDER,
+                                  "%s is used by bcache", node);
         }
         return r < 0 ? r : used;
 }

@@ -75,6 +75,7 @@ int look_at_displays(Look *l)
         r = look_optional(
                 read_line_at(l->root->sys, SYSFS_PATH(SYSFS_GRAPHICS_CLASS, fb, "name"), &name));
         return r < 0 ? r
-                     : look_use(l, &a, REASON_BOOT_DISPLAY,
-                                "the console is on its framebuffer %s (%s)", fb, name ? name : "?");
+                     : use_table_add(l->table, &a, REASON_BOOT_DISPLAY,
+                                     "the console is on its framebuffer %s (%s)", fb,
+                                     name ? name : "?");
 }

@@ -32,10 +32,6 @@ static inline int look_optional(int r)
 _must_check_ _printf_(4, 5) int look_fact(Look *l, Reason hazard, const char *about,
                                           const char *format, ...);
 
-/* Tells of a use. */
-_must_check_ _printf_(4, 5) int look_use(const Look *l, const PciAddress *a, Reason hazard,
-                                         const char *format, ...);
-
 /* Those who look at rows get at most so many fields, the rest being nobody's concern. */
 enum { FIELDS_MAX = 24 };
 

@@ -132,9 +132,10 @@ static int find_port(const Look *l, const PciAddress *a, char **chain)
                 else if (faccessat(l->root->sys, SYSFS_PATH(SYSFS_NET_CLASS, master, "bonding"),
                                    F_OK, 0) >= 0)
                         kind = "the bond ";
-                return look_use(l, a, REASON_NETWORK_ADDRESS, "%s%s%s is a port of %s%s", *name,
-                                streq(*name, chain[0]) ? "" : " on ",
-                                streq(*name, chain[0]) ? "" : chain[0], kind, master);
+                return use_table_add(l->table, a, REASON_NETWORK_ADDRESS,
+                                     "%s%s%s is a port of %s%s", *name,
+                                     streq(*name, chain[0]) ? "" : " on ",
+                                     streq(*name, chain[0]) ? "" : chain[0], kind, master);
         }
         return 0;
 }
@@ -150,9 +151,9 @@ static int look_at_interface(const Look *l, const PciAddress *a, const char *nam
         STRV_FOREACH(s, chain)
                 for (size_t i = 0; i < l->n_facts && r >= 0; i++)
                         if (streq(l->facts[i].about, *s))
-                                r = look_use(l, a, l->facts[i].hazard, "%s%s%s %s", *s,
-                                             streq(*s, name) ? "" : " on ",
-                                             streq(*s, name) ? "" : name, l->facts[i].text);
+                                r = use_table_add(l->table, a, l->facts[i].hazard, "%s%s%s %s", *s,
+                                                  streq(*s, name) ? "" : " on ",
+                                                  streq(*s, name) ? "" : name, l->facts[i].text);
         return r < 0 || l->table->n_uses > before ? r : find_port(l, a, chain);
 }
 
@@ -195,8 +196,8 @@ static int look_at_function(Look *l, const Device *d, bool *tables)
         if (r < 0 || (net < 0 && !names))
                 return r;
         if (!names)
-                return look_use(l, &d->address, REASON_NETWORK_ADDRESS,
-                                "its network interface is in another network namespace");
+                return use_table_add(l->table, &d->address, REASON_NETWORK_ADDRESS,
+                                     "its network interface is in another network namespace");
         if (!*tables)
                 r = read_tables(l);
         *tables = true;
@@ -204,8 +205,8 @@ static int look_at_function(Look *l, const Device *d, bool *tables)
                 r = look_at_interface(l, &d->address, *name);
         for (char **name = names; *name && r >= 0 && net >= 0; name++)
                 if (sysfs_read_number(net, SYSFS_PATH(".", *name, "flags"), UINT32_MAX, 0) & IFF_UP)
-                        r = look_use(l, &d->address, REASON_VFS_IN_USE,
-                                     "its network interface %s is up", *name);
+                        r = use_table_add(l->table, &d->address, REASON_VFS_IN_USE,
+                                          "its network interface %s is up", *name);
         return r;
 }
 

@@ -35,16 +35,14 @@ static bool knows(const Look *l, Reason hazard, const char *about)
 
 int look_fact(Look *l, Reason hazard, const char *about, const char *format, ...)
 {
-        Fact *grown, f = { .hazard = hazard };
+        Fact f = { .hazard = hazard };
         va_list ap;
         int r;
 
         if (knows(l, hazard, about))
                 return 0;
-        grown = reallocarray(l->facts, l->n_facts + 1, sizeof(Fact));
-        if (!grown)
+        if (!GROW(l->facts, l->n_facts))
                 return -ENOMEM;
-        l->facts = grown;
         f.about = strdup(about);
         va_start(ap, format);
         r = f.about ? vasprintf(&f.text, format, ap) : -1;
@@ -53,30 +51,8 @@ int look_fact(Look *l, Reason hazard, const char *about, const char *format, ...
                 free(f.about);
                 return -ENOMEM;
         }
-        grown[l->n_facts++] = f;
+        l->facts[l->n_facts++] = f;
         return 0;
-}
-
-int look_use(const Look *l, const PciAddress *a, Reason hazard, const char *format, ...)
-{
-        _cleanup_free_ char *by = NULL;
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&by, format, ap);
-        va_end(ap);
-        if (r < 0) {
-                by = NULL;
-                return -ENOMEM;
-        }
-        return use_table_add(l->table, a, hazard, by);
-}
-
-static void fclosep(FILE **f)
-{
-        if (*f)
-                fclose(*f);
 }
 
 int look_rows(Look *l, const char *path, row_handler_t handler, const void *userdata)
@@ -84,18 +60,13 @@ int look_rows(Look *l, const char *path, row_handler_t handler, const void *user
         _cleanup_free_ char *row = malloc(ROW_SIZE);
         _cleanup_(fclosep) FILE *f = NULL;
         bool rest = false;
-        int fd, r = 0;
+        int r;
 
         if (!row)
                 return -ENOMEM;
-        fd = openat(l->root->root, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0)
-                return look_optional(-errno);
-        f = fdopen(fd, "r");
-        if (!f) {
-                close(fd);
-                return -ENOMEM;
-        }
+        r = open_stream_at(l->root->root, path, &f);
+        if (r < 0)
+                return look_optional(r);
         for (size_t size = 0; r == 0 && size < TABLE_MAX && fgets(row, ROW_SIZE, f);) {
                 char *fields[FIELDS_MAX], *save = NULL;
                 size_t n = 0, length = strlen(row);
@@ -167,8 +138,8 @@ static int set_holder(const char *node, const char *pid, const char *name, void 
                 const Device *d = inventory_find(l->inv, &l->table->asked[i]);
 
                 if (d && node_is_of(l->root, node, d))
-                        r = look_use(l, &d->address, REASON_DEVICE_IN_USE, "%s (%s) has %s open",
-                                     name, pid, node);
+                        r = use_table_add(l->table, &d->address, REASON_DEVICE_IN_USE,
+                                          "%s (%s) has %s open", name, pid, node);
         }
         return r;
 }

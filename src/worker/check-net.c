@@ -11,7 +11,6 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 typedef struct Talk {
@@ -38,18 +37,6 @@ static const char *find_name(const Talk *t, int ifindex)
         return NULL;
 }
 
-_printf_(3, 4) static void add_use(Talk *t, Reason hazard, const char *format, ...)
-{
-        char text[WORKER_ARGUMENT_SIZE];
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        if (t->error >= 0)
-                t->error = use_table_add(t->uses, t->address, hazard, text);
-}
-
 /* "" without such an address. */
 static const char *format_address(int family, struct nlattr *a, char ret[static INET6_ADDRSTRLEN])
 {
@@ -73,7 +60,8 @@ static void on_address(struct nlmsghdr *m, Talk *t)
         if (!name || a->ifa_scope >= RT_SCOPE_LINK ||
             (a->ifa_family != AF_INET && a->ifa_family != AF_INET6))
                 return;
-        add_use(t, REASON_NETWORK_ADDRESS, "%s has the address %s", name,
+        t->error = use_table_add(
+                t->uses, t->address, REASON_NETWORK_ADDRESS, "%s has the address %s", name,
                 format_address(a->ifa_family, tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS],
                                text));
 }
@@ -118,13 +106,14 @@ static void on_route(struct nlmsghdr *m, Talk *t)
                                                              : route->rtm_table;
         far = tb[RTA_GATEWAY] || tb[RTA_VIA] || tb[RTA_MULTIPATH];
         if (route->rtm_dst_len == 0)
-                add_use(t, REASON_NETWORK_ROUTE, "%s carries the default route of table %u", name,
-                        table);
+                t->error = use_table_add(t->uses, t->address, REASON_NETWORK_ROUTE,
+                                         "%s carries the default route of table %u", name, table);
         else
-                add_use(t, far ? REASON_NETWORK_ROUTE : REASON_NETWORK_ADDRESS,
-                        "%s carries the route to %s/%u of table %u", name,
-                        format_address(route->rtm_family, tb[RTA_DST], text), route->rtm_dst_len,
-                        table);
+                t->error = use_table_add(t->uses, t->address,
+                                         far ? REASON_NETWORK_ROUTE : REASON_NETWORK_ADDRESS,
+                                         "%s carries the route to %s/%u of table %u", name,
+                                         format_address(route->rtm_family, tb[RTA_DST], text),
+                                         route->rtm_dst_len, table);
 }
 
 static int on_message(struct nl_msg *m, void *userdata)

@@ -66,7 +66,7 @@ static int try_node(const Sysroot *root, const char *path)
 static int check_node(const Sysroot *root, const Inventory *inv, UseTable *uses)
 {
         const Device *d = inv->devices[0];
-        char path[NODE_SIZE], by[2 * NODE_SIZE];
+        char path[NODE_SIZE];
         int tried, r = 0;
 
         snprintf(path, sizeof(path), "dev/vfio/%s%d", d->group_is_noiommu ? "noiommu-" : "",
@@ -80,10 +80,8 @@ static int check_node(const Sysroot *root, const Inventory *inv, UseTable *uses)
                 r = usage_read_nodes(root, inv, uses);
         if (r < 0 || tried != -EBUSY)
                 return r;
-        snprintf(by, sizeof(by), "a program has /%s open, or a device of it", path);
-        return use_table_find(uses, &d->address, REASON_DEVICE_IN_USE)
-                       ? 0
-                       : use_table_add(uses, &d->address, REASON_DEVICE_IN_USE, by);
+        return use_table_add(uses, &d->address, REASON_DEVICE_IN_USE,
+                             "a program has /%s open, or a device of it", path);
 }
 
 static int add_block_holder(const Sysroot *root, const PciAddress *a, const char *name,
@@ -91,7 +89,7 @@ static int add_block_holder(const Sysroot *root, const PciAddress *a, const char
 {
         _cleanup_strv_ char **holders = NULL;
         _cleanup_free_ char *list = NULL;
-        char node[NODE_SIZE], by[2 * NODE_SIZE];
+        char node[NODE_SIZE];
         int r;
 
         snprintf(node, sizeof(node), "/dev/%s", name);
@@ -99,9 +97,8 @@ static int add_block_holder(const Sysroot *root, const PciAddress *a, const char
         list = strv_join(holders, ", ");
         if (r == -ENOMEM || !list)
                 return -ENOMEM;
-        snprintf(by, sizeof(by), "%s is held exclusively%s%.*s", node, *list ? ", opened by " : "",
-                 NODE_SIZE - 64, list);
-        return use_table_add(uses, a, REASON_BLOCK_HOLDER, by);
+        return use_table_add(uses, a, REASON_BLOCK_HOLDER, "%s is held exclusively%s%s", node,
+                             *list ? ", opened by " : "", list);
 }
 
 /* Mounted, swapped to, a part of something, or a program's own: the kernel then lets no other

@@ -13,7 +13,7 @@ static void use(World *w, const char *address, Reason hazard, const char *by)
         PciAddress a;
 
         g_assert_cmpint(pci_address_parse(address, &a), ==, 0);
-        g_assert_cmpint(use_table_add(&w->uses, &a, hazard, by), ==, 0);
+        g_assert_cmpint(use_table_add(&w->uses, &a, hazard, "%s", by), ==, 0);
 }
 
 static void test_a_disk_in_use_is_not_taken(void)

@@ -79,7 +79,8 @@ static HostDevice *find(World *w, const char *address)
 
 static void use_vf(World *w, const HostDevice *vf, const char *by)
 {
-        g_assert_cmpint(use_table_add(&w->uses, &vf->address, REASON_DEVICE_IN_USE, by), ==, 0);
+        g_assert_cmpint(use_table_add(&w->uses, &vf->address, REASON_DEVICE_IN_USE, "%s", by), ==,
+                        0);
 }
 
 static void test_vfs_are_made_and_no_host_driver_sees_them(void)
