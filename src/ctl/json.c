@@ -2,8 +2,6 @@
 
 #include "ctl/json.h"
 
-#include <stdarg.h>
-
 void *must(void *p)
 {
         if (!p) {
@@ -13,16 +11,22 @@ void *must(void *p)
         return p;
 }
 
+char *format_text_va(const char *format, va_list ap)
+{
+        char *text;
+
+        return must(vasprintf(&text, format, ap) < 0 ? NULL : text);
+}
+
 char *format_text(const char *format, ...)
 {
-        char *text = NULL;
         va_list ap;
-        int r;
+        char *text;
 
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        text = format_text_va(format, ap);
         va_end(ap);
-        return must(r < 0 ? NULL : text);
+        return text;
 }
 
 json_object *json_new(void)

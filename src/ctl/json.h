@@ -8,6 +8,8 @@
 
 #include "ctl/ctl.h"
 
+#include <stdarg.h>
+
 static inline void json_putp(json_object **o)
 {
         json_object_put(*o);
@@ -18,6 +20,7 @@ static inline void json_putp(json_object **o)
 void *must(void *p);
 
 /* Formatted text, to be freed. */
+char *format_text_va(const char *format, va_list ap) _printf_(1, 0);
 char *format_text(const char *format, ...) _printf_(1, 2);
 
 json_object *json_new(void);

@@ -119,10 +119,8 @@ void print_members(json_object *o)
 
 static void print_safe_va(FILE *f, const char *format, va_list ap)
 {
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = format_text_va(format, ap);
 
-        if (vasprintf(&text, format, ap) < 0)
-                must(NULL);
         for (char *p = text; *p; p++)
                 if (iscntrl((unsigned char)*p) && *p != '\n')
                         *p = '?';

@@ -9,34 +9,28 @@
 #include "ctl/source.h"
 #include "sys/platform.h"
 
+#include <stdarg.h>
+
 /* The results are the words that are shown. */
 #define OK "ok"
 #define WARN "warn"
 #define FAIL "fail"
 
-/* What may be said of the host. Of the rows of one check the first that applies is said. */
-typedef struct Finding {
-        const char *check;
-        bool applies;
-        const char *result, *message, *remedy;
-} Finding;
-
-static void report(json_object *list, const Finding *rows, size_t n)
+/* What is found by one check, and `remedy` (may be NULL) behind it. */
+_printf_(5, 6) static void say(json_object *list, const char *check, const char *result,
+                               const char *remedy, const char *format, ...)
 {
-        const char *said = "";
+        json_object *o = json_append(list, json_new());
+        _cleanup_free_ char *message = NULL;
+        va_list ap;
 
-        for (size_t i = 0; i < n; i++) {
-                json_object *o;
-
-                if (!rows[i].applies || streq(rows[i].check, said))
-                        continue;
-                said = rows[i].check;
-                o = json_append(list, json_new());
-                json_add_text(o, "check", said);
-                json_add_text(o, "result", rows[i].result);
-                json_add_text(o, "message", rows[i].message);
-                json_add_text(o, "remedy", rows[i].remedy);
-        }
+        va_start(ap, format);
+        message = format_text_va(format, ap);
+        va_end(ap);
+        json_add_text(o, "check", check);
+        json_add_text(o, "result", result);
+        json_add_text(o, "message", message);
+        json_add_text(o, "remedy", remedy);
 }
 
 static const char *iommu_remedy(const Platform *p)
@@ -51,50 +45,63 @@ static const char *iommu_remedy(const Platform *p)
         return "load the driver of the IOMMU before the devices, in the initramfs";
 }
 
-static void check_platform(json_object *list, const Platform *p)
+static void check_iommu(json_object *list, const Platform *p)
 {
         _cleanup_free_ char *names = must(strv_join(p->iommus, " "));
-        _cleanup_free_ char *in_use = format_text("in use: %s", names);
-        _cleanup_free_ char *unused =
-                format_text("the firmware describes one (%s), and the kernel does not use it",
-                            strempty(p->iommu_table));
-        _cleanup_free_ char *moved = must(strv_join(p->driverctl, " "));
-        _cleanup_free_ char *driverctl =
-                format_text("driverctl moves devices at boot too: %s", moved);
-        const Finding rows[] = {
-                { "iommu", p->iommus, OK, in_use, NULL },
-                { "iommu", p->iommu_table, FAIL, unused, iommu_remedy(p) },
-                { "iommu", true, FAIL, "the firmware describes none: there is none, or it is off",
-                  iommu_remedy(p) },
-                { "interrupt-remapping", p->unsafe_interrupts == ANSWER_YES, WARN,
-                  "allow_unsafe_interrupts is on: guests may forge interrupts",
-                  "take allow_unsafe_interrupts=1 from modprobe.d if the host has interrupt "
-                  "remapping" },
-                { "interrupt-remapping", p->interrupt_remapping == ANSWER_YES, OK,
-                  "the interrupts of devices are remapped", NULL },
-                { "interrupt-remapping", p->interrupt_remapping == ANSWER_NO, FAIL,
-                  "none: programs cannot use the devices after they are bound",
-                  "switch interrupt remapping (x2APIC, VT-d) on in the firmware and take "
-                  "intremap=off away; or, if you trust the guests, set allow_unsafe_interrupts=1 "
-                  "for the module vfio_iommu_type1" },
-                { "interrupt-remapping", true, WARN, "unknown: the IOMMU does not tell here",
-                  NULL },
-                { "noiommu-mode", p->noiommu == ANSWER_YES, WARN,
-                  "unsafe no-IOMMU mode is on: devices can write all memory",
-                  "take enable_unsafe_noiommu_mode=1 of the module vfio away" },
-                { "vfio-node", p->container_node, OK, "/dev/vfio/vfio is there", NULL },
-                { "vfio-node", true, WARN, "/dev/vfio/vfio is not there yet",
-                  "load the module vfio" },
-                { "driverctl", p->driverctl, WARN, driverctl,
-                  "run 'driverctl unset-override DEVICE' for what vfiod shall manage" },
-        };
 
-        report(list, rows, ELEMENTSOF(rows));
+        if (p->iommus)
+                say(list, "iommu", OK, NULL, "in use: %s", names);
+        else if (p->iommu_table)
+                say(list, "iommu", FAIL, iommu_remedy(p),
+                    "the firmware describes one (%s), and the kernel does not use it",
+                    p->iommu_table);
+        else
+                say(list, "iommu", FAIL, iommu_remedy(p),
+                    "the firmware describes none: there is none, or it is off");
+}
+
+static void check_interrupts(json_object *list, const Platform *p)
+{
+        const char *check = "interrupt-remapping";
+
+        if (p->unsafe_interrupts == ANSWER_YES)
+                say(list, check, WARN,
+                    "take allow_unsafe_interrupts=1 from modprobe.d if the host has interrupt "
+                    "remapping",
+                    "allow_unsafe_interrupts is on: guests may forge interrupts");
+        else if (p->interrupt_remapping == ANSWER_YES)
+                say(list, check, OK, NULL, "the interrupts of devices are remapped");
+        else if (p->interrupt_remapping == ANSWER_NO)
+                say(list, check, FAIL,
+                    "switch interrupt remapping (x2APIC, VT-d) on in the firmware and take "
+                    "intremap=off away; or, if you trust the guests, set allow_unsafe_interrupts=1 "
+                    "for the module vfio_iommu_type1",
+                    "none: programs cannot use the devices after they are bound");
+        else
+                say(list, check, WARN, NULL, "unknown: the IOMMU does not tell here");
+}
+
+static void check_vfio(json_object *list, const Platform *p)
+{
+        _cleanup_free_ char *moved = must(strv_join(p->driverctl, " "));
+
+        if (p->noiommu == ANSWER_YES)
+                say(list, "noiommu-mode", WARN,
+                    "take enable_unsafe_noiommu_mode=1 of the module vfio away",
+                    "unsafe no-IOMMU mode is on: devices can write all memory");
+        if (p->container_node)
+                say(list, "vfio-node", OK, NULL, "/dev/vfio/vfio is there");
+        else
+                say(list, "vfio-node", WARN, "load the module vfio",
+                    "/dev/vfio/vfio is not there yet");
+        if (p->driverctl)
+                say(list, "driverctl", WARN,
+                    "run 'driverctl unset-override DEVICE' for what vfiod shall manage",
+                    "driverctl moves devices at boot too: %s", moved);
 }
 
 static void check_devices(json_object *list, const Inventory *inv, const Platform *p)
 {
-        _cleanup_free_ char *groups = NULL, *sriov = NULL;
         unsigned n = 0, capable = 0, made = 0;
 
         for (size_t i = 0; i < inv->n_devices; i++) {
@@ -102,97 +109,77 @@ static void check_devices(json_object *list, const Inventory *inv, const Platfor
                 capable += inv->devices[i]->total_vfs > 0;
                 made += inv->devices[i]->num_vfs;
         }
-        groups = format_text("%zu groups with %u of %zu devices", inv->n_groups, n, inv->n_devices);
-        sriov = format_text("%u devices can have virtual functions, %u exist", capable, made);
-        report(list,
-               (Finding[]){
-                       { "iommu-groups", inv->n_groups > 0, OK, groups, NULL },
-                       { "iommu-groups", true, FAIL, "there are no IOMMU groups", iommu_remedy(p) },
-                       { "sriov", true, OK, sriov, NULL },
-               },
-               3);
+        if (inv->n_groups > 0)
+                say(list, "iommu-groups", OK, NULL, "%zu groups with %u of %zu devices",
+                    inv->n_groups, n, inv->n_devices);
+        else
+                say(list, "iommu-groups", FAIL, iommu_remedy(p), "there are no IOMMU groups");
+        say(list, "sriov", OK, NULL, "%u devices can have virtual functions, %u exist", capable,
+            made);
 }
 
 static void check_module(json_object *list, const Sysroot *root, const char *name,
                          const char *check)
 {
-        static const char *const words[] = {
-                [MODULE_LOADED] = "is loaded or built in",
-                [MODULE_INSTALLED] = "is installed, and loaded when needed",
-                [MODULE_ABSENT] = "is not there",
-                [MODULE_UNKNOWN] = "cannot be found: no modules of the running kernel",
+        static const struct {
+                const char *result, *text, *remedy;
+        } rows[] = {
+                [MODULE_LOADED] = { OK, "is loaded or built in" },
+                [MODULE_INSTALLED] = { OK, "is installed, and loaded when needed" },
+                [MODULE_ABSENT] = { FAIL, "is not there",
+                                    "install the package with this kernel's modules, or build the "
+                                    "kernel with CONFIG_VFIO_PCI" },
+                [MODULE_UNKNOWN] = { FAIL, "cannot be found: no modules of the running kernel",
+                                     "reboot if the kernel was upgraded, else install its "
+                                     "modules" },
         };
-        _cleanup_free_ char *message = NULL;
-        ModulePresence presence;
+        ModulePresence m = platform_module(root, name);
 
-        if (platform_module(root, name, &presence) < 0)
-                presence = MODULE_UNKNOWN;
-        message = format_text("%s %s", name, words[presence]);
-        report(list,
-               (Finding[]){
-                       { check, presence == MODULE_ABSENT, FAIL, message,
-                         "install the package with this kernel's modules, or build the kernel "
-                         "with CONFIG_VFIO_PCI" },
-                       { check, presence == MODULE_UNKNOWN, FAIL, message,
-                         "reboot if the kernel was upgraded, else install its modules" },
-                       { check, true, OK, message, NULL },
-               },
-               3);
+        say(list, check, rows[m].result, rows[m].remedy, "%s %s", name, rows[m].text);
 }
 
 static void check_configuration(json_object *list, const Config *config)
 {
-        static const char *const remedy = "'vfioctl check' names each place";
-        _cleanup_free_ char *warnings =
-                format_text("files have %zu warnings", config->n_diagnostics);
-        _cleanup_free_ char *rules = format_text("%zu rules", config->n_rules);
+        static const char remedy[] = "'vfioctl check' names each place";
 
-        report(list,
-               (Finding[]){
-                       { "configuration", config_has_errors(config), FAIL,
-                         "files are in error and not applied", remedy },
-                       { "configuration", config->n_diagnostics > 0, WARN, warnings, remedy },
-                       { "configuration", true, OK, rules, NULL },
-               },
-               3);
+        if (config_has_errors(config))
+                say(list, "configuration", FAIL, remedy, "files are in error and not applied");
+        else if (config->n_diagnostics > 0)
+                say(list, "configuration", WARN, remedy, "files have %zu warnings",
+                    config->n_diagnostics);
+        else
+                say(list, "configuration", OK, NULL, "%zu rules", config->n_rules);
 }
 
 static void check_switch(json_object *list, const Platform *p, const char *key, const char *effect,
                          const char *remedy)
 {
-        _cleanup_free_ char *value = NULL, *message = NULL;
+        _cleanup_free_ char *value = NULL;
 
-        if (platform_switch(p, key, &value) < 0 || !value)
-                return;
-        message = format_text("%s=%s: %s", key, value, effect);
-        report(list, &(Finding){ "kernel-command-line", true, WARN, message, remedy }, 1);
+        if (platform_switch(p, key, &value) >= 0 && value)
+                say(list, "kernel-command-line", WARN, remedy, "%s=%s: %s", key, value, effect);
 }
 
 static void check_daemon(Ctl *c, json_object *list)
 {
+        static const char *const remedies[][2] = {
+                { "ready", NULL },
+                { "disabled", "boot without vfiod=off" },
+                { "not running", "systemctl enable --now vfiod.service" },
+        };
+        const char *state = "not running",
+                   *remedy = "see 'vfioctl list' and 'vfioctl explain DEVICE'";
         _cleanup_json_ json_object *manager = NULL;
-        _cleanup_free_ char *message = NULL;
-        const char *state;
 
         if (c->root)
                 return;
         if (bus_has_daemon(c) > 0 &&
             bus_get_all(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, &manager) == 0)
                 state = json_word(manager, "state");
-        else
-                state = "not running";
-        message = format_text("vfiod is %s", state);
-        report(list,
-               (Finding[]){
-                       { "daemon", streq(state, "ready"), OK, message, NULL },
-                       { "daemon", streq(state, "disabled"), WARN, message,
-                         "boot without vfiod=off" },
-                       { "daemon", !manager, WARN, message,
-                         "systemctl enable --now vfiod.service" },
-                       { "daemon", true, WARN, message,
-                         "see 'vfioctl list' and 'vfioctl explain DEVICE'" },
-               },
-               4);
+        for (size_t i = 0; i < ELEMENTSOF(remedies); i++)
+                if (streq(state, remedies[i][0]))
+                        remedy = remedies[i][1];
+        say(list, "daemon", remedy ? WARN : OK, remedy, "vfiod is %s", state);
 }
 
 static void print_check(const Ctl *c, json_object *o)
@@ -234,7 +221,9 @@ int verb_doctor(Ctl *c, char **args)
         r = platform_read(root, &p);
         if (r < 0)
                 return r;
-        check_platform(list, &p);
+        check_iommu(list, &p);
+        check_interrupts(list, &p);
+        check_vfio(list, &p);
         check_devices(list, c->offline->inventory, &p);
         check_module(list, root, "vfio_pci", "module-vfio-pci");
         check_module(list, root, "vfio_iommu_type1", "module-vfio-iommu-type1");

@@ -125,25 +125,15 @@ void platform_done(Platform *p)
         *p = (Platform){ 0 };
 }
 
-int platform_module(const Sysroot *root, const char *name, ModulePresence *ret)
+ModulePresence platform_module(const Sysroot *root, const char *name)
 {
-        int builtin, loadable;
+        int loadable;
 
-        if (exists(root->sys, SYSFS_PATH(SYSFS_MODULES, name, ""))) {
-                *ret = MODULE_LOADED;
-                return 0;
-        }
-        builtin = modules_index_has(root, "modules.builtin", name);
+        if (exists(root->sys, SYSFS_PATH(SYSFS_MODULES, name, "")) ||
+            modules_index_has(root, "modules.builtin", name) > 0)
+                return MODULE_LOADED;
         loadable = modules_index_has(root, "modules.dep", name);
-        if (builtin == -ENOMEM || loadable == -ENOMEM)
-                return -ENOMEM;
-        if (builtin > 0)
-                *ret = MODULE_LOADED;
-        else if (loadable > 0)
-                *ret = MODULE_INSTALLED;
-        else
-                *ret = loadable < 0 ? MODULE_UNKNOWN : MODULE_ABSENT;
-        return 0;
+        return loadable > 0 ? MODULE_INSTALLED : loadable < 0 ? MODULE_UNKNOWN : MODULE_ABSENT;
 }
 
 int platform_switch(const Platform *p, const char *key, char **ret)

@@ -33,7 +33,7 @@ _must_check_ int platform_read(const Sysroot *root, Platform *ret);
 void platform_done(Platform *p);
 
 /* `name` with underscores, as in /sys/module. */
-_must_check_ int platform_module(const Sysroot *root, const char *name, ModulePresence *ret);
+ModulePresence platform_module(const Sysroot *root, const char *name);
 
 /* The value of the last `key=` on the kernel command line in `ret` (NULL: not there). */
 _must_check_ int platform_switch(const Platform *p, const char *key, char **ret);
