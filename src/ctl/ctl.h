@@ -3,7 +3,7 @@
 
 /*
  * vfioctl. Everything shown is json-c objects with the D-Bus names in snake case, whether it came
- * from the daemon (bus-json.c) or from the same core run in this process (offline.c).
+ * from the daemon or from the same core run in this process (offline.c).
  *
  * Functions here return 0, or an exit status (above 0) after they said why on stderr, or a
  * negative errno that main() says. `if (r != 0) return r;` forwards all of it.

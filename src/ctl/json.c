@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "ctl/json.h"
+#include "ctl/bus.h"
+#include "model/describe.h"
+
+#include <ctype.h>
 
 void *must(void *p)
 {
@@ -116,4 +120,114 @@ char *json_words(json_object *value)
         default:
                 return must(strdup(json_object_get_string(value) ?: "-"));
         }
+}
+
+/* D-Bus values of any type. */
+static int read_value(sd_bus_message *m, json_object **ret);
+
+static int read_basic(sd_bus_message *m, char type, json_object **ret)
+{
+        union {
+                const char *s;
+                int b;
+                int32_t i;
+                uint32_t u;
+                int64_t x;
+                uint64_t t;
+        } v;
+        int r = sd_bus_message_read_basic(m, type, &v);
+
+        if (r < 0)
+                return r;
+        switch (type) {
+        case SD_BUS_TYPE_STRING:
+        case SD_BUS_TYPE_OBJECT_PATH:
+                *ret = must(json_object_new_string(v.s));
+                break;
+        case SD_BUS_TYPE_BOOLEAN:
+                *ret = must(json_object_new_boolean(v.b));
+                break;
+        case SD_BUS_TYPE_INT32:
+                *ret = must(json_object_new_int64(v.i));
+                break;
+        case SD_BUS_TYPE_UINT32:
+                *ret = must(json_object_new_int64(v.u));
+                break;
+        case SD_BUS_TYPE_INT64:
+                *ret = must(json_object_new_int64(v.x));
+                break;
+        case SD_BUS_TYPE_UINT64:
+                *ret = must(json_object_new_uint64(v.t));
+                break;
+        default:
+                return -EOPNOTSUPP;
+        }
+        return 0;
+}
+
+/* On the bus, an empty string or a negative number is "nothing" (model/describe.h). */
+static bool is_nothing(json_object *v)
+{
+        return (json_object_is_type(v, json_type_string) && !json_object_get_string_len(v)) ||
+               (json_object_is_type(v, json_type_int) && json_object_get_int64(v) < 0);
+}
+
+/* Of [key, value] pairs. Names of properties become snake case; interfaces and paths stay. */
+static json_object *make_object(json_object *pairs)
+{
+        json_object *o = json_new();
+
+        for (size_t i = 0; i < json_count(pairs); i++) {
+                json_object *value = json_at(json_at(pairs, i), 1);
+                const char *key = json_object_get_string(json_at(json_at(pairs, i), 0));
+                _cleanup_free_ char *name =
+                        isupper((unsigned char)key[0]) ? field_json_name(key) : strdup(key);
+
+                json_add(o, must(name), is_nothing(value) ? NULL : json_object_get(value));
+        }
+        return o;
+}
+
+int bus_message_to_json(sd_bus_message *m, json_object **ret)
+{
+        _cleanup_json_ json_object *list = json_new_list();
+        json_object *value;
+        int r;
+
+        while ((r = sd_bus_message_at_end(m, /* complete= */ false)) == 0) {
+                r = read_value(m, &value);
+                if (r < 0)
+                        return r;
+                json_append(list, value);
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(list);
+        return 0;
+}
+
+/* Dictionaries become objects; arrays, structures and entries of dictionaries lists. */
+static int read_value(sd_bus_message *m, json_object **ret)
+{
+        _cleanup_json_ json_object *o = NULL;
+        const char *contents;
+        char type;
+        int r;
+
+        r = sd_bus_message_peek_type(m, &type, &contents);
+        if (r <= 0)
+                return r < 0 ? r : -ENXIO;
+        if (!contents)
+                return read_basic(m, type, ret);
+        r = sd_bus_message_enter_container(m, type, contents);
+        if (r >= 0)
+                r = type == SD_BUS_TYPE_VARIANT ? read_value(m, &o) : bus_message_to_json(m, &o);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return r;
+        *ret = type == SD_BUS_TYPE_ARRAY && contents[0] == SD_BUS_TYPE_DICT_ENTRY_BEGIN
+                       ? make_object(o)
+                       : TAKE_PTR(o);
+        return 0;
 }
