@@ -75,9 +75,8 @@ int open_stream_at(int dirfd, const char *path, FILE **ret)
 int read_line_at(int dirfd, const char *path, char **ret)
 {
         _cleanup_free_ char *text = NULL;
-        int r;
+        int r = read_file_at(dirfd, path, LINE_MAX_SIZE, &text, NULL);
 
-        r = read_file_at(dirfd, path, LINE_MAX_SIZE, &text, NULL);
         if (r < 0)
                 return r;
         text[strcspn(text, "\n")] = 0;
@@ -107,9 +106,8 @@ int readlink_name_at(int dirfd, const char *path, char **ret)
         _cleanup_free_ char *target = NULL;
         const char *slash;
         char *name;
-        int r;
+        int r = readlink_at(dirfd, path, &target);
 
-        r = readlink_at(dirfd, path, &target);
         if (r < 0)
                 return r;
         slash = strrchr(target, '/');

@@ -91,9 +91,8 @@ int parse_sec(const char *s, uint64_t *ret_usec)
 int parse_mode(const char *s, mode_t *ret)
 {
         uint64_t value;
-        int r;
+        int r = parse_uint(s, 8, 0777, &value);
 
-        r = parse_uint(s, 8, 0777, &value);
         if (r < 0)
                 return r;
         *ret = (mode_t)value;

@@ -61,9 +61,8 @@ static int set_drivers(const Source *source, const Key *key, char *word, void *f
 static int set_hazards(const Source *source, const Key *key, char *word, void *field)
 {
         HazardSet *set = field, more;
-        int r;
+        int r = hazard_set_parse(word, &more, NULL);
 
-        r = hazard_set_parse(word, &more, NULL);
         if (r < 0)
                 return r;
         *set = word[0] ? *set | more : 0;
@@ -102,9 +101,8 @@ static int set_time(const Source *source, const Key *key, char *word, void *fiel
 static int parse_target(const char *word, TargetKind *kind, char **driver)
 {
         char *name = NULL;
-        int r;
+        int r = target_kind_parse(word, kind);
 
-        r = target_kind_parse(word, kind);
         if (r < 0)
                 return r;
         if (*kind == TARGET_DRIVER) {
@@ -143,9 +141,8 @@ static int set_group_policy(const Source *source, const Key *key, char *word, vo
 static int parse_id(const char *s, uint32_t *ret)
 {
         uint64_t id;
-        int r;
+        int r = parse_uint(s, 10, UINT32_MAX - 1, &id);
 
-        r = parse_uint(s, 10, UINT32_MAX - 1, &id);
         if (r >= 0)
                 *ret = (uint32_t)id;
         return r;
@@ -159,9 +156,8 @@ static int find_id(int rootfd, const char *path, const char *name, uint32_t *ret
 {
         _cleanup_free_ char *text = NULL;
         char *rest, *line;
-        int r;
+        int r = parse_id(name, ret);
 
-        r = parse_id(name, ret);
         if (r != -EINVAL)
                 return r;
         r = read_file_at(rootfd, path, USERS_MAX, &text, NULL);
@@ -220,9 +216,8 @@ static int set_vf_setting(const Source *source, const Key *key, char *word, void
 {
         VfSetting which = (VfSetting)vf_setting_from_string(key->name);
         uint64_t value;
-        int r;
+        int r = vf_setting_parse(which, word, key->max, &value);
 
-        r = vf_setting_parse(which, word, key->max, &value);
         if (r >= 0)
                 vf_settings_put(field, which, value);
         return r;

@@ -51,9 +51,8 @@ static int add_names(const Loader *loader, const char *directory, char **found, 
 static int list_directory(const Loader *loader, const char *directory, char ***names, bool *failed)
 {
         _cleanup_strv_ char **found = NULL;
-        int r;
+        int r = list_dir_at(loader->rootfd, below_root(loader, directory), &found);
 
-        r = list_dir_at(loader->rootfd, below_root(loader, directory), &found);
         if (r == -ENOENT)
                 return 0;
         if (r >= 0 && strv_length(found) > CONFIG_FILES_MAX)
@@ -111,9 +110,8 @@ static int find_file(const Loader *loader, const char *folder, const char *name,
 static int find_and_read(const Loader *loader, Source *source, const char *folder, const char *name)
 {
         _cleanup_free_ char *path = NULL;
-        int r;
+        int r = find_file(loader, folder, name, &path);
 
-        r = find_file(loader, folder, name, &path);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         return source_read_file(source, loader->rootfd, below_root(loader, path), path);
@@ -123,12 +121,10 @@ static int load_settings_file(const Loader *loader, const char *folder, const ch
                               bool *failed)
 {
         _cleanup_(source_done) Source source = { 0 };
-        int r;
+        int r = source_init_settings(&source, loader->config, &loader->config->daemon);
 
-        r = source_init_settings(&source, loader->config, &loader->config->daemon);
-        if (r < 0)
-                return r;
-        r = find_and_read(loader, &source, folder, name);
+        if (r >= 0)
+                r = find_and_read(loader, &source, folder, name);
         if (r < 0)
                 return r;
         if (source.n_errors > 0)
@@ -141,9 +137,8 @@ static int load_settings_file(const Loader *loader, const char *folder, const ch
 static int keep_settings(const Loader *loader)
 {
         _cleanup_(source_done) Source source = { 0 };
-        int r;
+        int r = source_init_settings(&source, loader->config, &loader->previous->daemon);
 
-        r = source_init_settings(&source, loader->config, &loader->previous->daemon);
         if (r >= 0)
                 source_finish_settings(&source);
         return r;
@@ -153,12 +148,10 @@ static int load_settings(const Loader *loader)
 {
         _cleanup_strv_ char **names = NULL;
         bool failed = false;
-        int r;
+        int r = load_settings_file(loader, "", "vfiod.conf", &failed);
 
-        r = load_settings_file(loader, "", "vfiod.conf", &failed);
-        if (r < 0)
-                return r;
-        r = list_folder(loader, "vfiod.conf.d/", &names, &failed);
+        if (r >= 0)
+                r = list_folder(loader, "vfiod.conf.d/", &names, &failed);
         if (r < 0)
                 return r;
         STRV_FOREACH(name, names) {
@@ -193,9 +186,8 @@ static int read_drop_ins(const Loader *loader, Source *source)
 /* Takes over the reference. */
 static int add_rule(Config *c, Rule *rule)
 {
-        int r;
+        int r = config_add_rule(c, rule);
 
-        r = config_add_rule(c, rule);
         if (r < 0)
                 rule_unref(rule);
         return r;
@@ -221,9 +213,8 @@ static int load_rule(const Loader *loader, const char *name)
         _cleanup_(source_done) Source source = { 0 };
         _cleanup_free_ char *path = NULL;
         Rule *rule;
-        int r;
+        int r = find_file(loader, "devices.d/", name, &path);
 
-        r = find_file(loader, "devices.d/", name, &path);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         if (strv_contains(loader->skip, name)) {
@@ -240,9 +231,8 @@ static int load_rule(const Loader *loader, const char *name)
         if (r < 0 || source.masked)
                 return r;
         r = read_drop_ins(loader, &source);
-        if (r < 0)
-                return r;
-        r = source_finish_rule(&source, &rule);
+        if (r >= 0)
+                r = source_finish_rule(&source, &rule);
         if (r < 0)
                 return r;
         return rule ? add_rule(loader->config, rule) : keep_last_good(loader, name, path);
@@ -253,9 +243,8 @@ static int load_rules(const Loader *loader)
         const Config *previous = loader->previous;
         _cleanup_strv_ char **names = NULL;
         bool failed = false;
-        int r;
+        int r = list_folder(loader, "devices.d/", &names, &failed);
 
-        r = list_folder(loader, "devices.d/", &names, &failed);
         if (r < 0)
                 return r;
         STRV_FOREACH(name, names) {
@@ -283,9 +272,8 @@ static int read_cmdline(const Loader *loader, char ***skip)
         _cleanup_free_ char *text = NULL;
         const char *name;
         bool on;
-        int r;
+        int r = read_file_at(loader->rootfd, "proc/cmdline", CMDLINE_SIZE_MAX, &text, NULL);
 
-        r = read_file_at(loader->rootfd, "proc/cmdline", CMDLINE_SIZE_MAX, &text, NULL);
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
@@ -319,9 +307,8 @@ int config_load(int rootfd, const char *prefix, const Config *previous, Config *
                 return r;
         loader.skip = skip;
         r = load_settings(&loader);
-        if (r < 0)
-                return r;
-        r = load_rules(&loader);
+        if (r >= 0)
+                r = load_rules(&loader);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
@@ -332,26 +319,20 @@ int config_parse_rule(Config *c, int rootfd, const char *name, const char *path,
                       size_t size, Rule **ret)
 {
         _cleanup_(source_done) Source source = { 0 };
-        int r;
+        int r = source_init_rule(&source, c, rootfd, name, path);
 
-        r = source_init_rule(&source, c, rootfd, name, path);
-        if (r < 0)
-                return r;
-        r = source_read_text(&source, path, text, size);
-        if (r < 0)
-                return r;
-        return source_finish_rule(&source, ret);
+        if (r >= 0)
+                r = source_read_text(&source, path, text, size);
+        return r < 0 ? r : source_finish_rule(&source, ret);
 }
 
 int config_parse_settings(Config *c, const char *path, const char *text, size_t size)
 {
         _cleanup_(source_done) Source source = { 0 };
-        int r;
+        int r = source_init_settings(&source, c, &c->daemon);
 
-        r = source_init_settings(&source, c, &c->daemon);
-        if (r < 0)
-                return r;
-        r = source_read_text(&source, path, text, size);
+        if (r >= 0)
+                r = source_read_text(&source, path, text, size);
         if (r < 0)
                 return r;
         source_finish_settings(&source);
@@ -363,9 +344,8 @@ static int check_rule(Source *source, const char *name, const char *path, bool d
 {
         _cleanup_(rule_unrefp) Rule *rule = NULL;
         Config *c = source->config;
-        int r;
+        int r = source_read_file(source, AT_FDCWD, path, path);
 
-        r = source_read_file(source, AT_FDCWD, path, path);
         if (r < 0 || source->masked || drop_in)
                 return r;
         r = source_finish_rule(source, &rule);

@@ -32,10 +32,9 @@ int bus_has_daemon(Ctl *c)
         int has, r;
 
         r = c->bus ? 0 : sd_bus_open_system(&c->bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_call_method(c->bus, DBUS_NAME, DBUS_PATH, DBUS_NAME, "NameHasOwner", NULL,
-                               &reply, "s", VFIOD_BUS_NAME);
+        if (r >= 0)
+                r = sd_bus_call_method(c->bus, DBUS_NAME, DBUS_PATH, DBUS_NAME, "NameHasOwner",
+                                       NULL, &reply, "s", VFIOD_BUS_NAME);
         if (r < 0)
                 return r;
         r = sd_bus_message_read(reply, "b", &has);
@@ -49,9 +48,8 @@ int bus_no_daemon(void)
 
 int bus_start_daemon(Ctl *c)
 {
-        int r;
+        int r = open_bus(c);
 
-        r = open_bus(c);
         if (r != 0)
                 return r;
         agent_open(c);
@@ -66,19 +64,16 @@ int bus_new_call(Ctl *c, const char *path, const char *interface, const char *me
                  sd_bus_message **ret)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int r;
+        int r = open_bus(c);
 
-        r = open_bus(c);
         if (r != 0)
                 return r;
         r = sd_bus_message_new_method_call(c->bus, &m, VFIOD_BUS_NAME, path, interface, member);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_set_auto_start(m, false);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_set_allow_interactive_authorization(
-                m, !(c->given & OPTION_NO_ASK_PASSWORD));
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(m, false);
+        if (r >= 0)
+                r = sd_bus_message_set_allow_interactive_authorization(
+                        m, !(c->given & OPTION_NO_ASK_PASSWORD));
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(m);
@@ -182,9 +177,8 @@ int bus_ask(Ctl *c, json_object **ret, const char *path, const char *interface, 
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_json_ json_object *values = NULL;
         va_list ap;
-        int r;
+        int r = bus_new_call(c, path, interface, member, &m);
 
-        r = bus_new_call(c, path, interface, member, &m);
         if (r != 0)
                 return r;
         va_start(ap, types);
@@ -233,12 +227,10 @@ int bus_watch(Ctl *c, const char *match)
 {
         _cleanup_free_ char *rule =
                 format_text("type='signal',sender='" VFIOD_BUS_NAME "',%s='" VFIOD_PATH "'", match);
-        int r;
+        int r = open_bus(c);
 
-        r = open_bus(c);
-        if (r != 0)
-                return r;
-        r = add_match(c, rule);
+        if (r == 0)
+                r = add_match(c, rule);
         if (r != 0)
                 return r;
         return add_match(c, "type='signal',sender='" DBUS_NAME "',interface='" DBUS_NAME
@@ -248,9 +240,8 @@ int bus_watch(Ctl *c, const char *match)
 static int signal_to_json(sd_bus_message *m, json_object **ret)
 {
         json_object *body;
-        int r;
+        int r = bus_message_to_json(m, &body);
 
-        r = bus_message_to_json(m, &body);
         if (r < 0)
                 return r;
         *ret = json_new();
@@ -265,9 +256,8 @@ int bus_next(Ctl *c, json_object **ret)
         for (;;) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
                 uint64_t left = time_left(c);
-                int r;
+                int r = sd_bus_process(c->bus, &m);
 
-                r = sd_bus_process(c->bus, &m);
                 if (m && sd_bus_message_is_signal(m, NULL, NULL) > 0)
                         return signal_to_json(m, ret);
                 if (r > 0)

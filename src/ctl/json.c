@@ -212,9 +212,8 @@ static int read_value(sd_bus_message *m, json_object **ret)
         _cleanup_json_ json_object *o = NULL;
         const char *contents;
         char type;
-        int r;
+        int r = sd_bus_message_peek_type(m, &type, &contents);
 
-        r = sd_bus_message_peek_type(m, &type, &contents);
         if (r <= 0)
                 return r < 0 ? r : -ENXIO;
         if (!contents)

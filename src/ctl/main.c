@@ -124,9 +124,8 @@ static int parse_accept(const char *s, char ***ret)
 {
         _cleanup_free_ char *bad = NULL;
         HazardSet unused;
-        int r;
+        int r = hazard_set_parse(s, &unused, &bad);
 
-        r = hazard_set_parse(s, &unused, &bad);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)

@@ -45,9 +45,8 @@ static int read_memory(Offline *o)
         _cleanup_free_ char *text = NULL;
         char boot_id[BOOT_ID_SIZE];
         size_t size;
-        int r;
+        int r = boot_id_read(&o->root, boot_id);
 
-        r = boot_id_read(&o->root, boot_id);
         if (r < 0)
                 return note_memory(o, r);
         r = note_memory(o, requests_load(&o->root, boot_id, &o->requests));
@@ -114,9 +113,8 @@ static void take_reports(Offline *o, json_object *objects)
 static int compute_plan(Offline *o, const DriverChoice *choices)
 {
         _cleanup_(use_table_done) UseTable uses = { 0 };
-        int r;
+        int r = plan_ask_uses(o->inventory, o->desired, choices, &o->origins, &uses);
 
-        r = plan_ask_uses(o->inventory, o->desired, choices, &o->origins, &uses);
         if (r >= 0)
                 r = usage_read(&o->root, o->inventory, &uses);
         if (r < 0)
@@ -129,9 +127,8 @@ static int compute(Offline *o, json_object *objects)
 {
         AliasCache aliases = { 0 };
         DriverChoice *choices;
-        int r;
+        int r = desired_compute(o->config, &o->requests, &o->origins, o->inventory, &o->desired);
 
-        r = desired_compute(o->config, &o->requests, &o->origins, o->inventory, &o->desired);
         if (r < 0)
                 return r;
         take_reports(o, objects);
@@ -157,19 +154,16 @@ int offline_new(const char *prefix, json_object *objects, Offline **ret)
                 return -ENOMEM;
         o->root = SYSROOT_NULL;
         r = sysroot_open(prefix, &o->root);
-        if (r < 0)
-                return r;
-        r = config_load(o->root.root, o->root.prefix, NULL, &o->config);
-        if (r < 0)
-                return r;
-        r = scan_all(&o->root, &o->inventory);
+        if (r >= 0)
+                r = config_load(o->root.root, o->root.prefix, NULL, &o->config);
+        if (r >= 0)
+                r = scan_all(&o->root, &o->inventory);
         if (r < 0)
                 return r;
         read_serials(o);
         r = read_memory(o);
-        if (r < 0)
-                return r;
-        r = compute(o, objects);
+        if (r >= 0)
+                r = compute(o, objects);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(o);
@@ -269,9 +263,8 @@ int offline_describe(const Offline *o, describe_t describe, const char *address,
         _cleanup_json_ json_object *description = json_new();
         Snapshot s = snapshot(o);
         PciAddress a;
-        int r;
+        int r = pci_address_parse(address, &a);
 
-        r = pci_address_parse(address, &a);
         if (r == 0)
                 r = describe(&s, &a, add_field, description);
         if (r == 0)

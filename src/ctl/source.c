@@ -38,9 +38,8 @@ static int source_open(Ctl *c)
 static int get_local(Ctl *c, int (*local)(const Offline *o, json_object *list), json_object **ret)
 {
         _cleanup_json_ json_object *list = json_new_list();
-        int r;
+        int r = local(c->offline, list);
 
-        r = local(c->offline, list);
         if (r == 0)
                 *ret = TAKE_PTR(list);
         return r;
@@ -49,9 +48,8 @@ static int get_local(Ctl *c, int (*local)(const Offline *o, json_object *list), 
 static int get_list(Ctl *c, const char *member, int (*local)(const Offline *o, json_object *list),
                     json_object **ret)
 {
-        int r;
+        int r = source_open(c);
 
-        r = source_open(c);
         if (r != 0)
                 return r;
         if (c->online)
@@ -68,9 +66,8 @@ int source_groups(Ctl *c, json_object **ret)
 int source_plan(Ctl *c, json_object **ret)
 {
         _cleanup_json_ json_object *objects = NULL;
-        int r;
+        int r = source_open(c);
 
-        r = source_open(c);
         if (r == 0 && c->online)
                 r = bus_get_objects(c, &objects);
         if (r == 0)
@@ -90,9 +87,8 @@ int source_plan(Ctl *c, json_object **ret)
 
 int source_explain(Ctl *c, const char *address, json_object **ret)
 {
-        int r;
+        int r = source_open(c);
 
-        r = source_open(c);
         if (r != 0)
                 return r;
         if (c->online)
@@ -214,9 +210,8 @@ int source_devices(Ctl *c, char **words, SelectMode mode, json_object **ret)
 {
         _cleanup_json_ json_object *all = NULL;
         _cleanup_free_ bool *marks = NULL;
-        int r;
+        int r = get_list(c, "ListDevices", offline_devices, &all);
 
-        r = get_list(c, "ListDevices", offline_devices, &all);
         if (r != 0)
                 return r;
         json_object_array_sort(all, compare_devices);
@@ -234,9 +229,8 @@ int source_devices(Ctl *c, char **words, SelectMode mode, json_object **ret)
 int source_pf(Ctl *c, const char *word, json_object **ret)
 {
         _cleanup_json_ json_object *list = NULL;
-        int r;
+        int r = source_devices(c, (char *[]){ (char *)word, NULL }, SELECT_ENDPOINTS, &list);
 
-        r = source_devices(c, (char *[]){ (char *)word, NULL }, SELECT_ENDPOINTS, &list);
         if (r != 0)
                 return r;
         if (json_count(list) > 1)

@@ -70,9 +70,8 @@ static void print_job(const Ctl *c, const char *path)
 
 static int append_addresses(sd_bus_message *m, json_object *devices)
 {
-        int r;
+        int r = sd_bus_message_open_container(m, 'a', "s");
 
-        r = sd_bus_message_open_container(m, 'a', "s");
         for (size_t i = 0; r >= 0 && i < json_count(devices); i++)
                 r = sd_bus_message_append(m, "s", json_word(json_at(devices, i), "address"));
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -90,9 +89,8 @@ static int new_call(Ctl *c, const char *member, sd_bus_message **ret)
 static int finish(Ctl *c, sd_bus_message *m)
 {
         _cleanup_json_ json_object *reply = NULL; /* the job's path, and the results */
-        int r;
+        int r = append_options(c, m);
 
-        r = append_options(c, m);
         if (r < 0)
                 return r;
         r = bus_call(c, m, &reply);
@@ -112,9 +110,8 @@ static int change(Ctl *c, const char *member, char **words, const char *driver)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_json_ json_object *devices = NULL;
-        int r;
+        int r = new_call(c, member, &m);
 
-        r = new_call(c, member, &m);
         if (r == 0)
                 r = source_devices(c, words, SELECT_ENDPOINTS, &devices);
         if (r != 0)
@@ -169,12 +166,11 @@ int verb_reload(Ctl *c, char **args)
 {
         uint64_t flags = c->given & OPTION_FORGET ? VFIOD_FLAG_FORGET : 0;
         _cleanup_json_ json_object *diagnostics = NULL;
-        int r;
+        int r = bus_start_daemon(c);
 
-        r = bus_start_daemon(c);
-        if (r != 0)
-                return r;
-        r = bus_ask(c, &diagnostics, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Reload", "t", flags);
+        if (r == 0)
+                r = bus_ask(c, &diagnostics, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Reload", "t",
+                            flags);
         if (r != 0)
                 return r;
         /* The reload is done; a bad file keeps what it said before, and `check` says so too. */

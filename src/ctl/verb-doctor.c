@@ -212,9 +212,8 @@ int verb_doctor(Ctl *c, char **args)
         _cleanup_(platform_done) Platform p = { 0 };
         _cleanup_json_ json_object *list = json_new_list();
         const Sysroot *root;
-        int r;
+        int r = source_local(c, /* objects= */ NULL);
 
-        r = source_local(c, /* objects= */ NULL);
         if (r != 0)
                 return r;
         root = &c->offline->root;

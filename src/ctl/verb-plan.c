@@ -73,9 +73,8 @@ void print_plan(const Ctl *c, json_object *plan, const char *nothing)
 int verb_plan(Ctl *c, char **args)
 {
         _cleanup_json_ json_object *plan = NULL;
-        int r;
+        int r = source_plan(c, &plan);
 
-        r = source_plan(c, &plan);
         if (r != 0)
                 return r;
         print_plan(c, plan, "every declared device is as declared");

@@ -66,9 +66,8 @@ int verb_list(Ctl *c, char **args)
                 "num_vfs", "total_vfs", "vfio_node", "rule",   NULL,
         };
         _cleanup_json_ json_object *devices = NULL, *list = json_new_list(), *tree = NULL;
-        int r;
+        int r = source_devices(c, args, SELECT_ALL, &devices);
 
-        r = source_devices(c, args, SELECT_ALL, &devices);
         if (r != 0)
                 return r;
         for (size_t i = 0; i < json_count(devices); i++)
@@ -118,9 +117,8 @@ int verb_groups(Ctl *c, char **args)
         };
         _cleanup_json_ json_object *groups = NULL, *devices = NULL, *index = NULL;
         _cleanup_json_ json_object *lines = json_new_list();
-        int r;
+        int r = source_groups(c, &groups);
 
-        r = source_groups(c, &groups);
         if (r != 0 || print_json(c, groups))
                 return r;
         r = source_devices(c, NULL, SELECT_ALL, &devices);
@@ -172,9 +170,8 @@ int verb_show(Ctl *c, char **args)
 {
         _cleanup_(sysroot_done) Sysroot root = SYSROOT_NULL;
         _cleanup_json_ json_object *list = NULL;
-        int r;
+        int r = source_devices(c, args, SELECT_ALL, &list);
 
-        r = source_devices(c, args, SELECT_ALL, &list);
         if (r != 0)
                 return r;
         r = sysroot_open(c->root, &root);
@@ -218,9 +215,8 @@ int verb_explain(Ctl *c, char **args)
 {
         _cleanup_json_ json_object *list = NULL, *answers = json_new_list();
         json_object *e;
-        int r;
+        int r = source_devices(c, args, SELECT_ALL, &list);
 
-        r = source_devices(c, args, SELECT_ALL, &list);
         if (r != 0)
                 return r;
         for (size_t i = 0; i < json_count(list); i++) {

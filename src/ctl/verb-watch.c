@@ -32,9 +32,8 @@ static bool is_settled(json_object *manager)
 static int say_devices(Ctl *c)
 {
         _cleanup_json_ json_object *devices = NULL;
-        int r;
+        int r = source_devices(c, NULL, SELECT_ALL, &devices);
 
-        r = source_devices(c, NULL, SELECT_ALL, &devices);
         if (r != 0)
                 return r;
         for (size_t i = 0; i < json_count(devices); i++) {
@@ -177,9 +176,8 @@ static void dispatch(const Ctl *c, json_object *objects, json_object *signal)
 int verb_monitor(Ctl *c, char **args)
 {
         _cleanup_json_ json_object *objects = NULL;
-        int r;
+        int r = bus_watch(c, "path_namespace");
 
-        r = bus_watch(c, "path_namespace");
         if (r != 0)
                 return r;
         if (bus_has_daemon(c) <= 0)
@@ -219,9 +217,8 @@ int verb_jobs(Ctl *c, char **args)
                 { 0 },
         };
         _cleanup_json_ json_object *objects = NULL, *jobs = json_new_list();
-        int r;
+        int r = bus_get_objects(c, &objects);
 
-        r = bus_get_objects(c, &objects);
         if (r != 0)
                 return r;
         json_object_object_foreach(objects, path, object)
@@ -244,9 +241,8 @@ int verb_cancel(Ctl *c, char **args)
         _cleanup_json_ json_object *reply = NULL;
         _cleanup_free_ char *path = NULL;
         uint64_t id;
-        int r;
+        int r = parse_uint(args[0], 10, UINT64_MAX, &id);
 
-        r = parse_uint(args[0], 10, UINT64_MAX, &id);
         if (r < 0)
                 return fail(STATUS_USAGE, "not the number of a job: '%s'; see 'vfioctl jobs'",
                             args[0]);

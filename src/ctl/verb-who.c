@@ -45,9 +45,8 @@ static int find_users(const Sysroot *root, UseTable *uses, json_object *users)
         _cleanup_(inventory_freep) Inventory *inv = NULL;
         _cleanup_free_ HeldLock *locks = NULL;
         size_t n_locks = 0;
-        int r;
+        int r = scan_all(root, &inv);
 
-        r = scan_all(root, &inv);
         if (r >= 0)
                 r = usage_read(root, inv, uses);
         if (r >= 0)
@@ -78,9 +77,8 @@ int verb_who(Ctl *c, char **args)
         _cleanup_json_ json_object *devices = NULL, *users = json_new_list();
         _cleanup_(use_table_done) UseTable uses = { 0 };
         _cleanup_(sysroot_done) Sysroot root = SYSROOT_NULL;
-        int r;
+        int r = source_devices(c, args, SELECT_ALL, &devices);
 
-        r = source_devices(c, args, SELECT_ALL, &devices);
         if (r != 0)
                 return r;
         for (size_t i = 0; i < json_count(devices) && r >= 0; i++) {

@@ -193,9 +193,8 @@ static int check_module(DriverDb *db, const char *module, Reason *ret)
 /* `driver` would come with `module`, if that can be loaded. */
 static int choose_unloaded(DriverDb *db, const char *driver, const char *module, DriverChoice *ret)
 {
-        int r;
+        int r = check_module(db, module, &ret->reason);
 
-        r = check_module(db, module, &ret->reason);
         if (r < 0 || ret->reason != REASON_NONE)
                 return r;
         r = choice_set(ret, driver, module);
@@ -274,9 +273,8 @@ static bool is_our_vf(const DriverDb *db, const Device *d, const Target *t)
 static int choose_host(const DriverDb *db, const Device *d, DriverChoice *ret)
 {
         const char *module = find_alias(db, HOST_ALIAS, d);
-        int r;
+        int r = choose_former(db, d, ret);
 
-        r = choose_former(db, d, ret);
         if (r < 0 || ret->driver || !module)
                 return r;
         r = choose_loaded(db, module, module, ret);

@@ -73,9 +73,8 @@ static int add_holder(const char *node, const char *pid, const char *name, void 
 int holders_of_node(const Sysroot *root, const char *node, char ***ret)
 {
         Holders h = { .node = node };
-        int r;
+        int r = each_below(root, node, add_holder, &h);
 
-        r = each_below(root, node, add_holder, &h);
         if (r < 0) {
                 strv_free(h.list);
                 return r;

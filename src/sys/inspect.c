@@ -17,9 +17,8 @@ enum {
 int inspect_override(const Sysroot *root, const PciAddress *a, char **ret)
 {
         _cleanup_free_ char *line = NULL;
-        int r;
+        int r = read_line_at(root->sys, SYSFS_DEVICE_PATH(a, "driver_override"), &line);
 
-        r = read_line_at(root->sys, SYSFS_DEVICE_PATH(a, "driver_override"), &line);
         if (r < 0)
                 return r;
         /* The kernel prints a NULL string: a driver really called so cannot be told from unset. */

@@ -13,9 +13,8 @@ static int find_release(const Sysroot *root, char **ret)
 {
         _cleanup_strv_ char **names = NULL;
         struct utsname u;
-        int r;
+        int r = read_line_at(root->root, "proc/sys/kernel/osrelease", ret);
 
-        r = read_line_at(root->root, "proc/sys/kernel/osrelease", ret);
         if (r >= 0 || r == -ENOMEM)
                 return r;
         r = list_dir_at(root->root, "lib/modules", &names);
@@ -30,9 +29,8 @@ static int find_release(const Sysroot *root, char **ret)
 static int open_index(const Sysroot *root, const char *file, FILE **ret)
 {
         _cleanup_free_ char *release = NULL, *path = NULL;
-        int r;
+        int r = find_release(root, &release);
 
-        r = find_release(root, &release);
         if (r < 0)
                 return r;
         if (asprintf(&path, "lib/modules/%s/%s", release, file) < 0)
@@ -58,9 +56,8 @@ int modules_each_line(const Sysroot *root, const char *file, line_handler_t hand
         _cleanup_free_ char *line = NULL;
         _cleanup_(fclosep) FILE *f = NULL;
         size_t allocated = 0;
-        int r;
+        int r = open_index(root, file, &f);
 
-        r = open_index(root, file, &f);
         if (r < 0)
                 return r;
         for (ssize_t n; (n = getline(&line, &allocated, f)) > 0;) {

@@ -28,9 +28,8 @@ Monitor *monitor_free(Monitor *m)
 
 static int start(struct udev_monitor *m)
 {
-        int r;
+        int r = udev_monitor_filter_add_match_subsystem_devtype(m, "pci", NULL);
 
-        r = udev_monitor_filter_add_match_subsystem_devtype(m, "pci", NULL);
         if (r >= 0)
                 r = udev_monitor_filter_add_match_subsystem_devtype(m, "vfio", NULL);
         if (r >= 0)

@@ -97,9 +97,8 @@ static int optional(int r)
 int platform_read(const Sysroot *root, Platform *ret)
 {
         _cleanup_(platform_done) Platform p = { 0 };
-        int r;
+        int r = optional(list_dir_at(root->sys, SYSFS_IOMMU_CLASS, &p.iommus));
 
-        r = optional(list_dir_at(root->sys, SYSFS_IOMMU_CLASS, &p.iommus));
         if (r >= 0)
                 r = optional(list_dir_at(root->root, "etc/driverctl.d", &p.driverctl));
         if (r >= 0)
@@ -140,9 +139,8 @@ int platform_switch(const Platform *p, const char *key, char **ret)
 {
         _cleanup_strv_ char **words = NULL;
         const char *found = NULL;
-        int r;
+        int r = strv_split(strempty(p->cmdline), " ", &words);
 
-        r = strv_split(strempty(p->cmdline), " ", &words);
         if (r < 0)
                 return r;
         STRV_FOREACH(word, words) {

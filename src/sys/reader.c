@@ -22,9 +22,8 @@ static int optional(int r)
 static int read_slots(Reader *reader)
 {
         _cleanup_strv_ char **names = NULL;
-        int r;
+        int r = list_dir_at(reader->root->sys, SYSFS_PCI_SLOTS, &names);
 
-        r = list_dir_at(reader->root->sys, SYSFS_PCI_SLOTS, &names);
         STRV_FOREACH(name, names) {
                 _cleanup_free_ char *address = NULL;
 
@@ -88,9 +87,8 @@ bool reader_find_vf(const Reader *reader, const PciAddress *pf, unsigned n, PciA
 static int read_ids(int fd, Device *d)
 {
         unsigned vendor, device, subvendor, subdevice, base, sub, interface;
-        int r;
+        int r = read_line_at(fd, "modalias", &d->modalias);
 
-        r = read_line_at(fd, "modalias", &d->modalias);
         if (r < 0)
                 return r;
         /* sscanf() would take a sign. */
@@ -122,9 +120,8 @@ static int read_facts(int fd, Device *d)
 static int read_driver(const Reader *reader, int fd, Device *d)
 {
         _cleanup_free_ char *module = NULL;
-        int r;
+        int r = readlink_name_at(fd, "driver", &d->driver);
 
-        r = readlink_name_at(fd, "driver", &d->driver);
         if (r < 0)
                 return optional(r);
         d->driver_is_vfio =
@@ -209,9 +206,8 @@ static int read_topology(const Reader *reader, Device *d)
         const PciAddress *a = &d->address;
         const char *start = NULL;
         PciAddress hop;
-        int r;
+        int r = readlink_at(reader->devices, PCI_ADDRESS_STR(a), &link);
 
-        r = readlink_at(reader->devices, PCI_ADDRESS_STR(a), &link);
         if (r >= 0)
                 start = strstr(link, "/pci");
         if (start)

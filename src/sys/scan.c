@@ -42,9 +42,8 @@ static int add_device(Look *l, Device *d)
 static int read_device(Look *l, const PciAddress *address, Device **ret)
 {
         Device *d = NULL;
-        int r;
+        int r = reader_read(&l->reader, address, &d);
 
-        r = reader_read(&l->reader, address, &d);
         if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
         *ret = d;
@@ -79,9 +78,8 @@ static int finish(Look *l, Inventory **ret)
         _cleanup_strv_ char **iommus = NULL, **drivers = NULL;
         const Sysroot *root = l->reader.root;
         Inventory *inv;
-        int r;
+        int r = list_dir_at(root->sys, SYSFS_IOMMU_CLASS, &iommus);
 
-        r = list_dir_at(root->sys, SYSFS_IOMMU_CLASS, &iommus);
         if (r < 0 && r != -ENOENT)
                 return r;
         r = list_dir_at(root->sys, SYSFS_PCI_DRIVERS, &drivers);
@@ -101,12 +99,10 @@ int scan_all(const Sysroot *root, Inventory **ret)
 {
         _cleanup_(look_done) Look look = LOOK_NULL;
         _cleanup_strv_ char **names = NULL;
-        int r;
+        int r = reader_open(root, &look.reader);
 
-        r = reader_open(root, &look.reader);
-        if (r < 0)
-                return r;
-        r = list_dir_at(look.reader.devices, ".", &names);
+        if (r >= 0)
+                r = list_dir_at(look.reader.devices, ".", &names);
         if (r < 0)
                 return r;
         STRV_FOREACH(name, names) {
@@ -178,9 +174,8 @@ static int read_changed(Look *l, const Inventory *previous)
         for (size_t i = 0; i < l->n_again; i++) {
                 const PciAddress address = l->again[i];
                 Device *d;
-                int r;
+                int r = read_device(l, &address, &d);
 
-                r = read_device(l, &address, &d);
                 if (r >= 0)
                         r = read_relatives(l, previous, d);
                 if (r >= 0)

@@ -336,9 +336,8 @@ int boot_id_read(const Sysroot *root, char ret[static BOOT_ID_SIZE])
         static const char none[BOOT_ID_SIZE] = "00000000000000000000000000000000";
         _cleanup_free_ char *line = NULL;
         char *end;
-        int r;
+        int r = read_line_at(root->root, "proc/sys/kernel/random/boot_id", &line);
 
-        r = read_line_at(root->root, "proc/sys/kernel/random/boot_id", &line);
         if (r == -ENOENT && !root->is_host) {
                 /* Another system's files: it is not running, so nothing is of its boot. */
                 memcpy(ret, none, sizeof(none));
@@ -379,9 +378,8 @@ int requests_load(const Sysroot *root, const char *boot_id, RequestTable *ret)
 int requests_save(const Sysroot *root, const char *boot_id, const RequestTable *t)
 {
         _cleanup_free_ char *body = NULL, *text = NULL;
-        int r;
+        int r = request_table_format(t, &body);
 
-        r = request_table_format(t, &body);
         if (r < 0)
                 return r;
         if (asprintf(&text, REQUESTS_MAGIC "%s\n%s", boot_id, body) < 0)

@@ -85,9 +85,9 @@ static bool find_owner(const Blocks *b, const Block *block, PciAddress *ret)
 
 static int read_block(const Blocks *b, const char *name, Block *ret)
 {
-        int r;
+        int r = readlink_at(b->look->root->sys, SYSFS_PATH(SYSFS_BLOCK_CLASS, ".", name),
+                            &ret->target);
 
-        r = readlink_at(b->look->root->sys, SYSFS_PATH(SYSFS_BLOCK_CLASS, ".", name), &ret->target);
         if (r < 0)
                 return r;
         if (startswith(name, "loop"))
@@ -102,9 +102,8 @@ static int read_block(const Blocks *b, const char *name, Block *ret)
 static int read_blocks(Blocks *b)
 {
         _cleanup_strv_ char **names = NULL;
-        int r;
+        int r = look_optional(list_dir_at(b->look->root->sys, SYSFS_BLOCK_CLASS, &names));
 
-        r = look_optional(list_dir_at(b->look->root->sys, SYSFS_BLOCK_CLASS, &names));
         if (r < 0)
                 return r;
         b->list = calloc(strv_length(names) + 1, sizeof(Block));
@@ -159,9 +158,8 @@ static int read_mounts(Look *l)
 {
         _cleanup_strv_ char **pids = NULL, **seen = NULL;
         char path[PATH_MAX];
-        int r;
+        int r = look_optional(list_dir_at(l->root->root, "proc", &pids));
 
-        r = look_optional(list_dir_at(l->root->root, "proc", &pids));
         if (r < 0)
                 return r;
         STRV_FOREACH(pid, pids) {
@@ -196,9 +194,8 @@ static int read_btrfs(Look *l)
 {
         _cleanup_strv_ char **ids = NULL;
         char name[LABEL_SIZE];
-        int r;
+        int r = look_optional(list_dir_at(l->root->sys, SYSFS_BTRFS, &ids));
 
-        r = look_optional(list_dir_at(l->root->sys, SYSFS_BTRFS, &ids));
         STRV_FOREACH(id, ids) {
                 _cleanup_strv_ char **devices = NULL;
 
@@ -350,9 +347,8 @@ int look_at_blocks(Look *l)
 {
         _cleanup_(blocks_done) Blocks b = { .look = l };
         bool owned = false;
-        int r;
+        int r = read_blocks(&b);
 
-        r = read_blocks(&b);
         for (size_t i = 0; i < b.n; i++)
                 owned = owned || b.list[i].is_owned;
         if (r < 0 || !owned)
@@ -372,9 +368,8 @@ int usage_blocks(const Sysroot *root, const PciAddress *address, char ***ret)
         Look l = { .root = root, .table = &table };
         _cleanup_(blocks_done) Blocks b = { .look = &l };
         _cleanup_strv_ char **names = NULL;
-        int r;
+        int r = use_table_ask(&table, address);
 
-        r = use_table_ask(&table, address);
         if (r >= 0)
                 r = read_blocks(&b);
         for (size_t i = 0; i < b.n && r >= 0; i++)

@@ -18,9 +18,8 @@ static int find_first(const Look *l, char **ret)
         _cleanup_strv_ char **names = NULL;
         uint64_t lowest = UINT64_MAX, number;
         const char *first = NULL;
-        int r;
+        int r = look_optional(list_dir_at(l->root->sys, SYSFS_GRAPHICS_CLASS, &names));
 
-        r = look_optional(list_dir_at(l->root->sys, SYSFS_GRAPHICS_CLASS, &names));
         if (r < 0)
                 return r;
         STRV_FOREACH(name, names) {
@@ -42,9 +41,8 @@ static int find_framebuffer_console(const Look *l)
 {
         _cleanup_strv_ char **names = NULL;
         bool found = false;
-        int r;
+        int r = look_optional(list_dir_at(l->root->sys, SYSFS_VTCONSOLE_CLASS, &names));
 
-        r = look_optional(list_dir_at(l->root->sys, SYSFS_VTCONSOLE_CLASS, &names));
         STRV_FOREACH(name, names) {
                 _cleanup_free_ char *what = NULL;
 
@@ -60,9 +58,8 @@ int look_at_displays(Look *l)
 {
         _cleanup_free_ char *fb = NULL, *path = NULL, *name = NULL;
         PciAddress a;
-        int r;
+        int r = find_first(l, &fb);
 
-        r = find_first(l, &fb);
         if (r <= 0)
                 return r;
         r = look_optional(

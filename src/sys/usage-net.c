@@ -86,9 +86,8 @@ static int on_address6(Look *l, char **fields, size_t n, const void *userdata)
 
 static int read_tables(Look *l)
 {
-        int r;
+        int r = look_rows(l, "proc/net/route", on_route, NULL);
 
-        r = look_rows(l, "proc/net/route", on_route, NULL);
         if (r >= 0)
                 r = look_rows(l, "proc/net/ipv6_route", on_route6, NULL);
         return r < 0 ? r : look_rows(l, "proc/net/if_inet6", on_address6, NULL);
@@ -98,9 +97,8 @@ static int read_tables(Look *l)
 static int add_chain(const Sysroot *root, const char *name, char ***chain)
 {
         size_t i = strv_length(*chain);
-        int r;
+        int r = strv_contains(*chain, name) ? 0 : strv_extend(chain, name);
 
-        r = strv_contains(*chain, name) ? 0 : strv_extend(chain, name);
         for (; r >= 0 && *chain && (*chain)[i]; i++) {
                 _cleanup_strv_ char **links = NULL;
 
@@ -145,9 +143,8 @@ static int look_at_interface(const Look *l, const PciAddress *a, const char *nam
 {
         _cleanup_strv_ char **chain = NULL;
         size_t before = l->table->n_uses;
-        int r;
+        int r = add_chain(l->root, name, &chain);
 
-        r = add_chain(l->root, name, &chain);
         STRV_FOREACH(s, chain)
                 for (size_t i = 0; i < l->n_facts && r >= 0; i++)
                         if (streq(l->facts[i].about, *s))
@@ -190,9 +187,8 @@ static int look_at_function(Look *l, const Device *d, bool *tables)
 {
         _cleanup_strv_ char **names = NULL;
         _cleanup_close_ int net = -EBADF;
-        int r;
+        int r = list_interfaces(l->root, d, &net, &names);
 
-        r = list_interfaces(l->root, d, &net, &names);
         if (r < 0 || (net < 0 && !names))
                 return r;
         if (!names)
@@ -228,9 +224,8 @@ int usage_interfaces(const Sysroot *root, const Device *d, char ***ret)
 {
         _cleanup_strv_ char **names = NULL, **chain = NULL;
         _cleanup_close_ int net = -EBADF;
-        int r;
+        int r = list_interfaces(root, d, &net, &names);
 
-        r = list_interfaces(root, d, &net, &names);
         for (char **name = names; name && *name && r >= 0; name++)
                 r = add_chain(root, *name, &chain);
         if (r < 0)

@@ -147,9 +147,8 @@ static int set_holder(const char *node, const char *pid, const char *name, void 
 int usage_read_nodes(const Sysroot *root, const Inventory *inv, UseTable *t)
 {
         Look l = { .root = root, .inv = inv, .table = t };
-        int r;
+        int r = t->n_asked > 0 ? holders_each(root, set_holder, &l) : 0;
 
-        r = t->n_asked > 0 ? holders_each(root, set_holder, &l) : 0;
         return r == -ENOENT ? 0 : r;
 }
 

@@ -148,9 +148,8 @@ int check_net(const Sysroot *root, const Device *d, UseTable *uses)
 {
         _cleanup_(talk_done) Talk t = { .address = &d->address, .uses = uses };
         const struct rtgenmsg any = { .rtgen_family = AF_UNSPEC };
-        int r;
+        int r = root->is_host ? find_interfaces(root, d, &t) : 0;
 
-        r = root->is_host ? find_interfaces(root, d, &t) : 0;
         if (r < 0 || !t.names)
                 return r;
         t.socket = nl_socket_alloc();

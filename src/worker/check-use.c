@@ -21,9 +21,8 @@ static int read_device(const Sysroot *root, const PciAddress *a, Inventory **ret
 {
         _cleanup_(reader_done) Reader reader = READER_NULL;
         _cleanup_(device_unrefp) Device *d = NULL;
-        int r;
+        int r = reader_open(root, &reader);
 
-        r = reader_open(root, &reader);
         if (r >= 0)
                 r = reader_read(&reader, a, &d);
         if (r >= 0)
@@ -131,9 +130,8 @@ int step_check_use(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
         _cleanup_(inventory_freep) Inventory *inv = NULL;
         _cleanup_(use_table_done) UseTable uses = { 0 };
         const Use *use;
-        int r;
+        int r = read_device(root, &q->address, &inv);
 
-        r = read_device(root, &q->address, &inv);
         if (r >= 0)
                 r = use_table_ask(&uses, &q->address);
         if (r >= 0)

@@ -51,9 +51,8 @@ static int load(const Sysroot *root, struct kmod_ctx *kmod, const char *name, bo
 {
         struct kmod_list *list = NULL, *i;
         bool any = false;
-        int r;
+        int r = kmod_module_new_from_lookup(kmod, name, &list);
 
-        r = kmod_module_new_from_lookup(kmod, name, &list);
         if (r < 0)
                 return r;
         r = -ENOENT;

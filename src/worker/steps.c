@@ -78,9 +78,8 @@ static int step_override(const Sysroot *root, const WorkerRequest *q, WorkerRepl
 static int is_done(const Sysroot *root, const WorkerRequest *q)
 {
         _cleanup_free_ char *bound = NULL;
-        int r;
+        int r = read_driver(root, &q->address, &bound);
 
-        r = read_driver(root, &q->address, &bound);
         return r < 0 ? r : streq_ptr(bound, q->argument) == (q->verb == WORKER_BIND);
 }
 
@@ -179,9 +178,8 @@ static int step_probe(const Sysroot *root, const WorkerRequest *q, WorkerReply *
 static int step_load_module(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
 {
         _cleanup_free_ char *driver = NULL;
-        int r;
+        int r = load_module(root, q->argument, &driver);
 
-        r = load_module(root, q->argument, &driver);
         if (r < 0)
                 return r;
         snprintf(p->text, sizeof(p->text), "%s", strempty(driver));
@@ -248,9 +246,8 @@ static int step_inspect(const Sysroot *root, const WorkerRequest *q, WorkerReply
 {
         _cleanup_free_ char *override = NULL;
         bool has;
-        int r;
+        int r = device_error(root, &q->address, inspect_override(root, &q->address, &override));
 
-        r = device_error(root, &q->address, inspect_override(root, &q->address, &override));
         if (r < 0)
                 return r;
         snprintf(p->text, sizeof(p->text), "%s", strempty(override));

@@ -65,9 +65,8 @@ static int find_pf(const Sysroot *root, const PciAddress *vf, PciAddress *ret_pf
         _cleanup_(reader_done) Reader reader = READER_NULL;
         _cleanup_free_ char *name = NULL;
         PciAddress a;
-        int r;
+        int r = readlink_name_at(root->sys, SYSFS_DEVICE_PATH(vf, "physfn"), &name);
 
-        r = readlink_name_at(root->sys, SYSFS_DEVICE_PATH(vf, "physfn"), &name);
         if (r < 0 || pci_address_parse(name, ret_pf) < 0)
                 return r == -ENOMEM ? r : -ENODEV;
         reader.devices = open_dir_at(root->sys, SYSFS_PCI_DEVICES);
@@ -82,9 +81,8 @@ static int read_ifindex(int net)
 {
         _cleanup_strv_ char **names = NULL;
         uint64_t lowest = UINT64_MAX, found = 0;
-        int r;
+        int r = list_dir_at(net, ".", &names);
 
-        r = list_dir_at(net, ".", &names);
         if (r < 0 || !names)
                 return r < 0 ? r : -ENONET;
         STRV_FOREACH(name, names) {
@@ -326,9 +324,8 @@ int step_report_vfs(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
 {
         _cleanup_(talk_done) Talk t = { .first = q->first };
         _cleanup_(msg_freep) struct nl_msg *m = NULL;
-        int r;
+        int r = talk_open(root, &q->address, p, &t);
 
-        r = talk_open(root, &q->address, p, &t);
         if (r < 0)
                 return r;
         nl_socket_modify_cb(t.socket, NL_CB_VALID, NL_CB_CUSTOM, on_link, &t);
