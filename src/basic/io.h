@@ -14,6 +14,11 @@ static inline void fclosep(FILE **f)
                 fclose(*f);
 }
 
+static inline bool exists_at(int dirfd, const char *path)
+{
+        return faccessat(dirfd, path, F_OK, 0) >= 0;
+}
+
 /* A whole file of at most `max` bytes (-EFBIG beyond it), NUL-terminated behind its end. */
 _must_check_ int read_file_at(int dirfd, const char *path, size_t max, char **ret,
                               size_t *ret_size);

@@ -109,6 +109,12 @@ static inline bool endswith(const char *s, const char *suffix)
         return l >= k && streq(s + l - k, suffix);
 }
 
+/* What is missing, or closed to us, says nothing; only want of memory is an error. */
+static inline int ok_without(int r)
+{
+        return r == -ENOMEM ? r : 0;
+}
+
 #define MIN(a, b)                       \
         ({                              \
                 __typeof__(a) _a = (a); \

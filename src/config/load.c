@@ -315,30 +315,6 @@ int config_load(int rootfd, const char *prefix, const Config *previous, Config *
         return 0;
 }
 
-int config_parse_rule(Config *c, int rootfd, const char *name, const char *path, const char *text,
-                      size_t size, Rule **ret)
-{
-        _cleanup_(source_done) Source source = { 0 };
-        int r = source_init_rule(&source, c, rootfd, name, path);
-
-        if (r >= 0)
-                r = source_read_text(&source, path, text, size);
-        return r < 0 ? r : source_finish_rule(&source, ret);
-}
-
-int config_parse_settings(Config *c, const char *path, const char *text, size_t size)
-{
-        _cleanup_(source_done) Source source = { 0 };
-        int r = source_init_settings(&source, c, &c->daemon);
-
-        if (r >= 0)
-                r = source_read_text(&source, path, text, size);
-        if (r < 0)
-                return r;
-        source_finish_settings(&source);
-        return 0;
-}
-
 /* A drop-in alone is only part of a rule, so what it lacks is not looked at. */
 static int check_rule(Source *source, const char *name, const char *path, bool drop_in)
 {

@@ -27,10 +27,3 @@ _must_check_ int config_load(int rootfd, const char *prefix, const Config *previ
  * other as a device file. Users and groups are looked up below rootfd.
  */
 _must_check_ int config_check_files(int rootfd, char *const *paths, Config **ret);
-
-/* One device file's text. 0 with *ret NULL and diagnostics in `c` if it is in error. */
-_must_check_ int config_parse_rule(Config *c, int rootfd, const char *name, const char *path,
-                                   const char *text, size_t size, Rule **ret);
-
-/* One settings file's text, into c->daemon. 0 also if in error: see diagnostics. */
-_must_check_ int config_parse_settings(Config *c, const char *path, const char *text, size_t size);

@@ -43,6 +43,15 @@ json_object *json_new_list(void)
         return must(json_object_new_array());
 }
 
+json_object *json_new_strv(char *const *strv)
+{
+        json_object *list = json_new_list();
+
+        for (; strv && *strv; strv++)
+                json_append(list, must(json_object_new_string(*strv)));
+        return list;
+}
+
 json_object *json_add(json_object *o, const char *key, json_object *value)
 {
         if (json_object_object_add(o, key, value) < 0)

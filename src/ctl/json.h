@@ -25,6 +25,7 @@ char *format_text(const char *format, ...) _printf_(1, 2);
 
 json_object *json_new(void);
 json_object *json_new_list(void);
+json_object *json_new_strv(char *const *strv);
 
 /* Adds a member, or an entry; takes over `value`, and returns it. */
 json_object *json_add(json_object *o, const char *key, json_object *value);

@@ -110,23 +110,11 @@ static void take_reports(Offline *o, json_object *objects)
 }
 
 /* As manager_compute() of the daemon. Other users' programs show to root alone. */
-static int compute_plan(Offline *o, const DriverChoice *choices)
-{
-        _cleanup_(use_table_done) UseTable uses = { 0 };
-        int r = plan_ask_uses(o->inventory, o->desired, choices, &o->origins, &uses);
-
-        if (r >= 0)
-                r = usage_read(&o->root, o->inventory, &uses);
-        if (r < 0)
-                return r;
-        o->partial = o->partial || (uses.n_asked > 0 && geteuid() != 0);
-        return plan_compute(o->inventory, o->desired, choices, &o->origins, &uses, &o->plan);
-}
-
 static int compute(Offline *o, json_object *objects)
 {
-        AliasCache aliases = { 0 };
-        DriverChoice *choices;
+        _cleanup_(alias_cache_done) AliasCache aliases = { 0 };
+        _cleanup_(use_table_done) UseTable uses = { 0 };
+        DriverChoice *choices = NULL;
         int r = desired_compute(o->config, &o->requests, &o->origins, o->inventory, &o->desired);
 
         if (r < 0)
@@ -134,15 +122,17 @@ static int compute(Offline *o, json_object *objects)
         take_reports(o, objects);
         r = driver_choices_resolve(&o->root, &aliases, o->inventory, o->desired, &o->origins,
                                    &choices);
-        alias_cache_done(&aliases);
-        if (r < 0)
-                return r;
-        r = compute_plan(o, choices);
+        if (r >= 0)
+                r = plan_ask_uses(o->inventory, o->desired, choices, &o->origins, &uses);
+        if (r >= 0)
+                r = usage_read(&o->root, o->inventory, &uses);
+        o->partial = o->partial || (uses.n_asked > 0 && geteuid() != 0);
+        if (r >= 0)
+                r = plan_compute(o->inventory, o->desired, choices, &o->origins, &uses, &o->plan);
         driver_choices_free(choices, o->inventory->n_devices);
-        if (r < 0)
-                return r;
-        return status_compute(o->inventory, o->desired, o->plan, o->config->disabled, NULL, NULL,
-                              &o->status);
+        return r < 0 ? r
+                     : status_compute(o->inventory, o->desired, o->plan, o->config->disabled, NULL,
+                                      NULL, &o->status);
 }
 
 int offline_new(const char *prefix, json_object *objects, Offline **ret)
@@ -170,22 +160,13 @@ int offline_new(const char *prefix, json_object *objects, Offline **ret)
         return 0;
 }
 
-static json_object *strv_to_json(char *const *strv)
-{
-        json_object *list = json_new_list();
-
-        for (char *const *s = strv; s && *s; s++)
-                json_append(list, must(json_object_new_string(*s)));
-        return list;
-}
-
 static json_object *field_to_json(const Field *f)
 {
         switch (f->type) {
         case FIELD_STRING:
                 return isempty(f->string) ? NULL : must(json_object_new_string(f->string));
         case FIELD_STRV:
-                return strv_to_json(f->strv);
+                return json_new_strv(f->strv);
         case FIELD_BOOL:
                 return must(json_object_new_boolean(f->boolean));
         case FIELD_INT:

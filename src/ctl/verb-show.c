@@ -156,14 +156,12 @@ static void add_override(json_object *device, const Sysroot *root)
 /* Who has the group's node open: seen with the caller's rights, by root for all processes. */
 static void add_holders(json_object *device, const Sysroot *root)
 {
-        json_object *list = json_add(device, "holders", json_new_list());
         const char *node = json_text(device, "vfio_node");
         _cleanup_strv_ char **holders = NULL;
 
         if (!node || holders_of_node(root, node, &holders) < 0)
-                return;
-        STRV_FOREACH(h, holders)
-                json_append(list, must(json_object_new_string(*h)));
+                holders = NULL;
+        json_add(device, "holders", json_new_strv(holders));
 }
 
 int verb_show(Ctl *c, char **args)

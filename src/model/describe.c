@@ -83,11 +83,9 @@ static const char *target_word(const Target *t)
 
 static void node_path(const Device *d, char *buffer, size_t size)
 {
-        if (d->driver_is_vfio && d->group >= 0)
-                snprintf(buffer, size, "/dev/vfio/%s%d", d->group_is_noiommu ? "noiommu-" : "",
-                         d->group);
-        else
-                buffer[0] = 0;
+        bool there = d->driver_is_vfio && d->group >= 0;
+
+        snprintf(buffer, size, "%s", there ? DEVICE_NODE(d) : "");
 }
 
 static void put_match_value(Writer *w, const char *name, MatchKey key, const Device *d,

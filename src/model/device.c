@@ -2,6 +2,8 @@
 
 #include "model/device.h"
 
+#include <stdio.h>
+
 Device *device_new(const PciAddress *address)
 {
         Device *d = calloc(1, sizeof(Device));
@@ -68,6 +70,13 @@ int identity_from_device(const Device *d, Identity *ret)
                 .topology = topology,
         };
         return 0;
+}
+
+const char *device_node(const Device *d, char buffer[static DEVICE_NODE_SIZE])
+{
+        snprintf(buffer, DEVICE_NODE_SIZE, "/dev/vfio/%s%d", d->group_is_noiommu ? "noiommu-" : "",
+                 d->group);
+        return buffer;
 }
 
 void identity_done(Identity *i)

@@ -63,6 +63,13 @@ bool device_is_bridge(const Device *d);
 /* Bridge, or a function of the platform itself (RAM, class 08, SMBus, IPMI): never taken. */
 bool device_is_system(const Device *d);
 
+/* The VFIO node of the device's group: "/dev/vfio/12", without an IOMMU "/dev/vfio/noiommu-0". */
+enum { DEVICE_NODE_SIZE = 40 };
+const char *device_node(const Device *d, char buffer[static DEVICE_NODE_SIZE]);
+
+/* Valid until the end of the enclosing block. */
+#define DEVICE_NODE(d) device_node(d, (char[DEVICE_NODE_SIZE]){ 0 })
+
 /* What stays the same when buses are renumbered: ids, serial number, topology. */
 typedef struct Identity {
         uint16_t vendor, device, subvendor, subdevice;

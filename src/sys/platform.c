@@ -14,11 +14,6 @@ enum {
         ACPI_TABLE_MAX = 1024 * 1024,
 };
 
-static bool exists(int dirfd, const char *path)
-{
-        return faccessat(dirfd, path, F_OK, 0) >= 0;
-}
-
 static Answer answer(bool yes)
 {
         return yes ? ANSWER_YES : ANSWER_NO;
@@ -29,7 +24,7 @@ static const char *find_table(const Sysroot *root)
         static const char *const tables[] = { "DMAR", "IVRS", "IORT", "VIOT" };
 
         for (size_t i = 0; i < ELEMENTSOF(tables); i++)
-                if (exists(root->sys, SYSFS_PATH(SYSFS_ACPI, "tables", tables[i])))
+                if (exists_at(root->sys, SYSFS_PATH(SYSFS_ACPI, "tables", tables[i])))
                         return tables[i];
         return NULL;
 }
@@ -88,21 +83,15 @@ static Answer find_interrupt_remapping(const Sysroot *root, char **iommus)
         return all;
 }
 
-/* What is missing or closed to us says nothing. */
-static int optional(int r)
-{
-        return r == -ENOMEM ? r : 0;
-}
-
 int platform_read(const Sysroot *root, Platform *ret)
 {
         _cleanup_(platform_done) Platform p = { 0 };
-        int r = optional(list_dir_at(root->sys, SYSFS_IOMMU_CLASS, &p.iommus));
+        int r = ok_without(list_dir_at(root->sys, SYSFS_IOMMU_CLASS, &p.iommus));
 
         if (r >= 0)
-                r = optional(list_dir_at(root->root, "etc/driverctl.d", &p.driverctl));
+                r = ok_without(list_dir_at(root->root, "etc/driverctl.d", &p.driverctl));
         if (r >= 0)
-                r = optional(read_line_at(root->root, "proc/cmdline", &p.cmdline));
+                r = ok_without(read_line_at(root->root, "proc/cmdline", &p.cmdline));
         if (r < 0)
                 return r;
         p.iommu_table = find_table(root);
@@ -110,7 +99,7 @@ int platform_read(const Sysroot *root, Platform *ret)
         p.unsafe_interrupts =
                 read_parameter(root, "vfio_iommu_type1", "parameters/allow_unsafe_interrupts");
         p.noiommu = read_parameter(root, "vfio", "parameters/enable_unsafe_noiommu_mode");
-        p.container_node = exists(root->root, "dev/vfio/vfio");
+        p.container_node = exists_at(root->root, "dev/vfio/vfio");
         *ret = p;
         p = (Platform){ 0 };
         return 0;
@@ -128,7 +117,7 @@ ModulePresence platform_module(const Sysroot *root, const char *name)
 {
         int loadable;
 
-        if (exists(root->sys, SYSFS_PATH(SYSFS_MODULES, name, "")) ||
+        if (exists_at(root->sys, SYSFS_PATH(SYSFS_MODULES, name, "")) ||
             modules_index_has(root, "modules.builtin", name) > 0)
                 return MODULE_LOADED;
         loadable = modules_index_has(root, "modules.dep", name);

@@ -13,12 +13,6 @@
 
 enum { NODE_MODE_MASK = 0777 };
 
-/* What a function does not have is no error. */
-static int optional(int r)
-{
-        return r == -ENOMEM ? r : 0;
-}
-
 static int read_slots(Reader *reader)
 {
         _cleanup_strv_ char **names = NULL;
@@ -37,7 +31,7 @@ static int read_slots(Reader *reader)
                 if (r < 0)
                         return r;
         }
-        return optional(r);
+        return ok_without(r);
 }
 
 int reader_open(const Sysroot *root, Reader *ret)
@@ -114,7 +108,7 @@ static int read_facts(int fd, Device *d)
                 d->autoprobe =
                         (int)sysfs_read_number(fd, "sriov_drivers_autoprobe", 1, (uint64_t)-1);
         d->is_vf = read_address_link(fd, "physfn", &d->pf);
-        return optional(read_line_at(fd, "reset_method", &d->reset_methods));
+        return ok_without(read_line_at(fd, "reset_method", &d->reset_methods));
 }
 
 static int read_driver(const Reader *reader, int fd, Device *d)
@@ -123,15 +117,14 @@ static int read_driver(const Reader *reader, int fd, Device *d)
         int r = readlink_name_at(fd, "driver", &d->driver);
 
         if (r < 0)
-                return optional(r);
-        d->driver_is_vfio =
-                driver_name_is_vfio(d->driver) || faccessat(fd, "vfio-dev", F_OK, 0) >= 0;
+                return ok_without(r);
+        d->driver_is_vfio = driver_name_is_vfio(d->driver) || exists_at(fd, "vfio-dev");
         if (d->driver_is_vfio)
                 return 0;
         r = readlink_name_at(reader->root->sys, SYSFS_PATH(SYSFS_PCI_DRIVERS, d->driver, "module"),
                              &module);
         d->driver_is_vfio = r >= 0 && driver_name_is_vfio(module);
-        return optional(r);
+        return ok_without(r);
 }
 
 /* The group, and the owner and mode of its node where a VFIO driver has made one (/dev/vfio/N). */
@@ -140,7 +133,7 @@ static void read_group(const Reader *reader, int fd, Device *d)
         _cleanup_free_ char *number = NULL, *name = NULL;
         uint64_t value;
         struct stat st;
-        char path[64];
+        const char *node;
 
         if (readlink_name_at(fd, "iommu_group", &number) < 0 ||
             parse_uint(number, 10, INT_MAX, &value) < 0)
@@ -149,9 +142,8 @@ static void read_group(const Reader *reader, int fd, Device *d)
         /* Only groups that were given a name have the attribute. */
         d->group_is_noiommu =
                 read_line_at(fd, "iommu_group/name", &name) >= 0 && streq(name, "vfio-noiommu");
-        snprintf(path, sizeof(path), "dev/vfio/%s%d", d->group_is_noiommu ? "noiommu-" : "",
-                 d->group);
-        if (!d->driver_is_vfio || fstatat(reader->root->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        node = DEVICE_NODE(d) + 1;
+        if (!d->driver_is_vfio || fstatat(reader->root->root, node, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return;
         d->has_node = true;
         d->node_uid = st.st_uid;

@@ -320,8 +320,7 @@ static int walk(Blocks *b, const char *name, const char *under)
                 used |= r;
         }
         /* A cache device has no holder; its set does. */
-        if (r >= 0 && !used &&
-            faccessat(b->look->root->sys, BLOCK_PATH(name, "bcache"), F_OK, 0) >= 0) {
+        if (r >= 0 && !used && exists_at(b->look->root->sys, BLOCK_PATH(name, "bcache"))) {
                 used = 1;
                 r = use_table_add(b->look->table, b->owner, REASON_BLOCK_HOLDER,
                                   "%s is used by bcache", node);
@@ -353,7 +352,7 @@ int look_at_blocks(Look *l)
                 owned = owned || b.list[i].is_owned;
         if (r < 0 || !owned)
                 return r;
-        b.has_zfs = faccessat(l->root->sys, SYSFS_PATH(SYSFS_MODULES, "zfs", ""), F_OK, 0) >= 0;
+        b.has_zfs = exists_at(l->root->sys, SYSFS_PATH(SYSFS_MODULES, "zfs", ""));
         r = read_mounts(l);
         if (r >= 0)
                 r = look_rows(l, "proc/swaps", on_swap, NULL);

@@ -124,11 +124,9 @@ static int find_port(const Look *l, const PciAddress *a, char **chain)
                 if (readlink_name_at(l->root->sys, SYSFS_PATH(SYSFS_NET_CLASS, *name, "master"),
                                      &master) < 0)
                         continue;
-                if (faccessat(l->root->sys, SYSFS_PATH(SYSFS_NET_CLASS, master, "bridge"), F_OK,
-                              0) >= 0)
+                if (exists_at(l->root->sys, SYSFS_PATH(SYSFS_NET_CLASS, master, "bridge")))
                         kind = "the bridge ";
-                else if (faccessat(l->root->sys, SYSFS_PATH(SYSFS_NET_CLASS, master, "bonding"),
-                                   F_OK, 0) >= 0)
+                else if (exists_at(l->root->sys, SYSFS_PATH(SYSFS_NET_CLASS, master, "bonding")))
                         kind = "the bond ";
                 return use_table_add(l->table, a, REASON_NETWORK_ADDRESS,
                                      "%s%s%s is a port of %s%s", *name,

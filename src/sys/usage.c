@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/io.h"
-#include "basic/parse.h"
 #include "sys/holders.h"
 #include "sys/sysfs.h"
 #include "sys/usage-internal.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -114,19 +112,15 @@ bool look_find_function(const Look *l, const char *path, PciAddress *ret)
         return false;
 }
 
-/* "/dev/vfio/12" is its group's, "/dev/vfio/devices/vfio3" its own. */
+/* Its group's, or "/dev/vfio/devices/vfio3", its own. */
 static bool node_is_of(const Sysroot *root, const char *node, const Device *d)
 {
         const char *own = startswith(node, "/dev/vfio/devices/");
-        const char *number =
-                startswith(node, d->group_is_noiommu ? "/dev/vfio/noiommu-" : "/dev/vfio/");
-        uint64_t group;
 
-        if (own)
-                return faccessat(root->sys,
-                                 SYSFS_PATH(SYSFS_DEVICE_PATH(&d->address, "vfio-dev"), own, ""),
-                                 F_OK, 0) >= 0;
-        return number && parse_uint(number, 10, INT_MAX, &group) >= 0 && (int)group == d->group;
+        if (!own)
+                return d->group >= 0 && streq(node, DEVICE_NODE(d));
+        return exists_at(root->sys,
+                         SYSFS_PATH(SYSFS_DEVICE_PATH(&d->address, "vfio-dev"), own, ""));
 }
 
 static int set_holder(const char *node, const char *pid, const char *name, void *userdata)

@@ -5,6 +5,7 @@
  * have come, and some uses show only to those who may wait for an answer.
  */
 
+#include "basic/io.h"
 #include "sys/holders.h"
 #include "sys/reader.h"
 #include "sys/sysfs.h"
@@ -65,22 +66,18 @@ static int try_node(const Sysroot *root, const char *path)
 static int check_node(const Sysroot *root, const Inventory *inv, UseTable *uses)
 {
         const Device *d = inv->devices[0];
-        char path[NODE_SIZE];
-        int tried, r = 0;
+        const char *node = DEVICE_NODE(d);
+        int tried = try_node(root, node + 1), r = 0;
 
-        snprintf(path, sizeof(path), "dev/vfio/%s%d", d->group_is_noiommu ? "noiommu-" : "",
-                 d->group);
-        tried = try_node(root, path);
         /* A kernel may have only the nodes of devices, which open for many. */
-        if (tried == -ENOENT &&
-            faccessat(root->sys, SYSFS_DEVICE_PATH(&d->address, "vfio-dev"), F_OK, 0) < 0)
+        if (tried == -ENOENT && !exists_at(root->sys, SYSFS_DEVICE_PATH(&d->address, "vfio-dev")))
                 return 0;
         if (tried < 0)
                 r = usage_read_nodes(root, inv, uses);
         if (r < 0 || tried != -EBUSY)
                 return r;
         return use_table_add(uses, &d->address, REASON_DEVICE_IN_USE,
-                             "a program has /%s open, or a device of it", path);
+                             "a program has %s open, or a device of it", node);
 }
 
 static int add_block_holder(const Sysroot *root, const PciAddress *a, const char *name,

@@ -39,7 +39,7 @@ static void nap(void)
 
 static bool exists(const Sysroot *root, const char *path)
 {
-        return faccessat(root->sys, path, F_OK, 0) >= 0;
+        return exists_at(root->sys, path);
 }
 
 /* A missing file of a device that is there stays -ENOENT. */

@@ -2,8 +2,8 @@
 
 /* One file, read as a device file and as settings. */
 
+#include "../config-parse.h"
 #include "config-check.h"
-#include "config/load.h"
 
 /* Whether the text has that place; one behind the end of a line is part of it. */
 static bool has_place(const char *text, size_t size, unsigned line, unsigned column)

@@ -3,6 +3,7 @@
 
 /* Texts of device files, the rules that they give, and what is said about them. */
 
+#include "../config-parse.h"
 #include "config-root.h"
 
 #define DEVICE "[Device]\n"
