@@ -11,22 +11,12 @@ enum { RECEIVE_BUFFER_SIZE = 128 * 1024 * 1024 };
 
 #define MONITOR_TAG "vfiod"
 
-struct Monitor {
-        struct udev *udev;
-        struct udev_monitor *monitor;
-};
-
 Monitor *monitor_free(Monitor *m)
 {
-        if (!m)
-                return NULL;
-        udev_monitor_unref(m->monitor);
-        udev_unref(m->udev);
-        free(m);
-        return NULL;
+        return udev_monitor_unref(m);
 }
 
-static int start(struct udev_monitor *m)
+static int start(Monitor *m)
 {
         int r = udev_monitor_filter_add_match_subsystem_devtype(m, "pci", NULL);
 
@@ -43,19 +33,14 @@ static int start(struct udev_monitor *m)
 
 int monitor_new(Monitor **ret)
 {
-        _cleanup_(monitor_freep) Monitor *m = calloc(1, sizeof(*m));
+        _cleanup_(monitor_freep) Monitor *m = NULL;
         int r;
 
-        if (!m)
-                return -ENOMEM;
-        m->udev = udev_new();
-        if (!m->udev)
-                return -ENOMEM;
         errno = ENOMEM;
-        m->monitor = udev_monitor_new_from_netlink(m->udev, "udev");
-        if (!m->monitor)
+        m = udev_monitor_new_from_netlink(/* udev= */ NULL, "udev");
+        if (!m)
                 return -errno;
-        r = start(m->monitor);
+        r = start(m);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(m);
@@ -64,7 +49,7 @@ int monitor_new(Monitor **ret)
 
 int monitor_fd(const Monitor *m)
 {
-        return udev_monitor_get_fd(m->monitor);
+        return udev_monitor_get_fd((Monitor *)m);
 }
 
 /* Nodes of no-IOMMU mode are called noiommu-N. */
@@ -97,7 +82,7 @@ MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group
         const char *action;
 
         errno = 0;
-        d = udev_monitor_receive_device(m->monitor);
+        d = udev_monitor_receive_device(m);
         if (!d)
                 return errno == 0 || errno == EAGAIN || errno == EINTR ? MONITOR_NOTHING
                                                                        : MONITOR_LOST;

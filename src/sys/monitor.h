@@ -5,7 +5,7 @@
 
 #include "model/address.h"
 
-typedef struct Monitor Monitor;
+typedef struct udev_monitor Monitor;
 
 /* Listens to devices that carry the udev tag "vfiod" (subsystems pci and vfio). */
 _must_check_ int monitor_new(Monitor **ret);

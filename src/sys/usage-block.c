@@ -16,15 +16,16 @@
 enum { LABEL_SIZE = 300, UDEV_MAX = 64 * 1024 };
 
 typedef struct Block {
-        char *name;
-        char *target;  /* of its link in class/block */
-        char *backing; /* loop devices: what they were made of, or NULL */
-        bool is_owned; /* it goes with an asked function */
+        const char *name; /* one of Blocks.names */
+        char *target;     /* of its link in class/block */
+        char *backing;    /* loop devices: what they were made of, or NULL */
+        bool is_owned;    /* it goes with an asked function */
         PciAddress owner;
 } Block;
 
 typedef struct Blocks {
         Look *look;
+        char **names;
         Block *list;
         size_t n;
         bool has_zfs;
@@ -35,29 +36,15 @@ typedef struct Blocks {
 static void blocks_done(Blocks *b)
 {
         for (size_t i = 0; i < b->n; i++) {
-                free(b->list[i].name);
                 free(b->list[i].target);
                 free(b->list[i].backing);
         }
         free(b->list);
+        strv_free(b->names);
         strv_free(b->seen);
 }
 
-static const char *block_path(const char *name, const char *attribute,
-                              char buffer[static SYSFS_PATH_SIZE])
-{
-        return sysfs_path(SYSFS_BLOCK_CLASS, name, attribute, buffer);
-}
-
-#define BLOCK_PATH(name, attribute) block_path(name, attribute, (char[SYSFS_PATH_SIZE]){ 0 })
-
-static bool is_path_to(const Block *b, unsigned subsystem, unsigned id)
-{
-        unsigned s, controller, k;
-
-        return sscanf(b->name, "nvme%uc%un%u", &s, &controller, &k) == 3 && s == subsystem &&
-               k == id;
-}
+#define BLOCK_PATH(name, attribute) SYSFS_PATH(SYSFS_BLOCK_CLASS, name, attribute)
 
 /*
  * With native multipath nvme0n1 hangs below no function; nvme0c3n1 is a hidden path to it, of which
@@ -65,75 +52,56 @@ static bool is_path_to(const Block *b, unsigned subsystem, unsigned id)
  */
 static bool find_owner(const Blocks *b, const Block *block, PciAddress *ret)
 {
-        unsigned subsystem, id, controller;
+        unsigned subsystem, id, s, controller, k;
         bool found = false;
 
-        if (sscanf(block->name, "nvme%uc%un%u", &subsystem, &controller, &id) == 3)
+        if (sscanf(block->name, "nvme%uc%un%u", &s, &controller, &k) == 3)
                 return false;
         if (look_find_function(b->look, block->target, ret))
                 return true;
         if (sscanf(block->name, "nvme%un%u", &subsystem, &id) != 2)
                 return false;
-        for (size_t i = 0; i < b->n; i++)
-                if (is_path_to(&b->list[i], subsystem, id)) {
-                        found = look_find_function(b->look, b->list[i].target, ret);
-                        if (!found)
-                                return false;
-                }
+        for (const Block *path = b->list; path < b->list + b->n; path++) {
+                if (sscanf(path->name, "nvme%uc%un%u", &s, &controller, &k) != 3 ||
+                    s != subsystem || k != id)
+                        continue;
+                found = look_find_function(b->look, path->target, ret);
+                if (!found)
+                        return false;
+        }
         return found;
-}
-
-static int read_block(const Blocks *b, const char *name, Block *ret)
-{
-        int r = readlink_at(b->look->root->sys, SYSFS_PATH(SYSFS_BLOCK_CLASS, ".", name),
-                            &ret->target);
-
-        if (r < 0)
-                return r;
-        if (startswith(name, "loop"))
-                r = look_optional(read_line_at(
-                        b->look->root->sys, BLOCK_PATH(name, "loop/backing_file"), &ret->backing));
-        if (r < 0)
-                return r;
-        ret->name = strdup(name);
-        return ret->name ? 0 : -ENOMEM;
 }
 
 static int read_blocks(Blocks *b)
 {
-        _cleanup_strv_ char **names = NULL;
-        int r = look_optional(list_dir_at(b->look->root->sys, SYSFS_BLOCK_CLASS, &names));
+        int sys = b->look->root->sys;
+        int r = look_optional(list_dir_at(sys, SYSFS_BLOCK_CLASS, &b->names));
 
-        if (r < 0)
-                return r;
-        b->list = calloc(strv_length(names) + 1, sizeof(Block));
+        b->list = calloc(strv_length(b->names) + 1, sizeof(Block));
         if (!b->list)
                 return -ENOMEM;
-        STRV_FOREACH(name, names) {
-                Block block = { 0 };
+        for (char **name = b->names; name && *name && r >= 0; name++) {
+                Block *block = &b->list[b->n];
 
-                r = read_block(b, *name, &block);
-                if (r >= 0) {
-                        b->list[b->n++] = block;
-                        continue;
-                }
-                free(block.target);
-                free(block.backing);
+                block->name = *name;
+                r = readlink_at(sys, BLOCK_PATH(".", *name), &block->target);
+                b->n += r >= 0;
+                if (r >= 0 && startswith(*name, "loop"))
+                        r = read_line_at(sys, BLOCK_PATH(*name, "loop/backing_file"),
+                                         &block->backing);
                 r = look_optional(r);
-                if (r < 0)
-                        return r;
         }
         for (size_t i = 0; i < b->n; i++)
                 b->list[i].is_owned = find_owner(b, &b->list[i], &b->list[i].owner);
-        return 0;
+        return r;
 }
 
 /* 36 35 98:0 /dir /mnt rw,noatime master:1 - ext3 /dev/root rw. The number of btrfs is its own. */
 static int on_mount(Look *l, char **fields, size_t n, const void *userdata)
 {
-        const char *pid = userdata;
-        char *source, *save = NULL;
-        bool host = streq(pid, "1");
+        const char *pid = userdata, *in = " in the mount namespace of process ";
+        bool host = streq(pid, "1"), has_number;
+        char *sources, *source;
         size_t dash = 6;
         int r = 0;
 
@@ -141,15 +109,14 @@ static int on_mount(Look *l, char **fields, size_t n, const void *userdata)
                 dash++;
         if (dash + 2 >= n)
                 return 0;
-        source = startswith(fields[2], "0:") ? look_unescape(fields[dash + 2]) : fields[2];
+        has_number = !startswith(fields[2], "0:");
+        sources = has_number ? fields[2] : look_unescape(fields[dash + 2]);
         look_unescape(fields[4]);
         /* bcachefs joins the names of its devices. */
-        for (char *s = strtok_r(source, source == fields[2] ? "" : ":", &save); s && r >= 0;
-             s = strtok_r(NULL, ":", &save))
-                if (source == fields[2] || startswith(s, "/dev/"))
-                        r = look_fact(l, REASON_MOUNTED_FILESYSTEM, s, "is mounted at %s%s%s",
-                                      fields[4], host ? "" : " in the mount namespace of process ",
-                                      host ? "" : pid);
+        while (r >= 0 && (source = strsep(&sources, has_number ? "" : ":")))
+                if (has_number || startswith(source, "/dev/"))
+                        r = look_fact(l, REASON_MOUNTED_FILESYSTEM, source, "is mounted at %s%s%s",
+                                      fields[4], host ? "" : in, host ? "" : pid);
         return r;
 }
 

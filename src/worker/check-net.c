@@ -11,7 +11,6 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
-#include <stdio.h>
 
 typedef struct Talk {
         struct nl_sock *socket;

@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <libkmod.h>
+#include <stdio.h>
 #include <syslog.h>
 
 #define VFIO_MODULE "vfio_pci"
@@ -68,10 +69,11 @@ static int load(const Sysroot *root, struct kmod_ctx *kmod, const char *name, bo
         return any ? 0 : r;
 }
 
-int load_module(const Sysroot *root, const char *argument, char **ret_driver)
+int step_load_module(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
 {
         _cleanup_(kmod_unrefp) struct kmod_ctx *kmod = NULL;
         _cleanup_free_ char *driver = NULL, *other = NULL;
+        const char *argument = q->argument;
         bool by_alias = alias_is_valid(argument);
         int r;
 
@@ -89,6 +91,6 @@ int load_module(const Sysroot *root, const char *argument, char **ret_driver)
         /* Without it a group can be bound but not used; it may also be built in. */
         if (streq(argument, VFIO_MODULE) || streq(argument, "vfio-pci"))
                 (void)load(root, kmod, VFIO_IOMMU_MODULE, false, &other);
-        *ret_driver = TAKE_PTR(driver);
+        snprintf(p->text, sizeof(p->text), "%s", strempty(driver));
         return 0;
 }

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 
 enum {
-        NAP_MSEC = 10,
+        NAP_USEC = 10000,
         NODE_MODE_MAX = 0777,
 };
 
@@ -30,22 +30,11 @@ enum {
 /* How long the links of VFs may take to come or go after the count was written. */
 #define VFS_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
-static void nap(void)
-{
-        const struct timespec t = { .tv_nsec = NAP_MSEC * 1000000L };
-
-        (void)nanosleep(&t, NULL);
-}
-
-static bool exists(const Sysroot *root, const char *path)
-{
-        return exists_at(root->sys, path);
-}
-
 /* A missing file of a device that is there stays -ENOENT. */
 static int device_error(const Sysroot *root, const PciAddress *a, int error)
 {
-        return error == -ENOENT && !exists(root, SYSFS_DEVICE_PATH(a, "")) ? -ENODEV : error;
+        return error == -ENOENT && !exists_at(root->sys, SYSFS_DEVICE_PATH(a, "")) ? -ENODEV
+                                                                                   : error;
 }
 
 /* The driver that the link names, NULL for none. -ENODEV: there is no such device. */
@@ -89,7 +78,7 @@ static bool may_come(const Sysroot *root, const char *driver, int error)
         if (error == -EAGAIN) /* the device is not ready to be probed (kernel 6.12.86) */
                 return true;
         /* Its files appear only once the driver has attached to all its devices. */
-        return error == -ENOENT && exists(root, SYSFS_PATH(SYSFS_PCI_DRIVERS, driver, ""));
+        return error == -ENOENT && exists_at(root->sys, SYSFS_PATH(SYSFS_PCI_DRIVERS, driver, ""));
 }
 
 /*
@@ -157,7 +146,7 @@ static int step_move(const Sysroot *root, const WorkerRequest *q, WorkerReply *p
                         return -ENODEV;
                 if (over || !may_come(root, q->argument, error))
                         return error;
-                nap();
+                usleep(NAP_USEC);
         }
 }
 
@@ -173,17 +162,6 @@ static int step_probe(const Sysroot *root, const WorkerRequest *q, WorkerReply *
                 return r;
         snprintf(p->text, sizeof(p->text), "%s", strempty(driver));
         return driver ? 0 : error;
-}
-
-static int step_load_module(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
-{
-        _cleanup_free_ char *driver = NULL;
-        int r = load_module(root, q->argument, &driver);
-
-        if (r < 0)
-                return r;
-        snprintf(p->text, sizeof(p->text), "%s", strempty(driver));
-        return 0;
 }
 
 /* A descriptor of the node itself, so that what is changed is what was looked at. */
@@ -304,7 +282,7 @@ static uint32_t count_vfs(const Sysroot *root, const PciAddress *pf)
 
         for (uint32_t n = 0;; n++) {
                 snprintf(name, sizeof(name), "virtfn%u/physfn", n);
-                if (!exists(root, SYSFS_DEVICE_PATH(pf, name)))
+                if (!exists_at(root->sys, SYSFS_DEVICE_PATH(pf, name)))
                         return n;
         }
 }
@@ -320,13 +298,13 @@ static int step_wait_vfs(const Sysroot *root, const WorkerRequest *q, WorkerRepl
                 bool over = now_usec() >= deadline;
 
                 p->num_vfs = count_vfs(root, &q->address);
-                if (!exists(root, SYSFS_DEVICE_PATH(&q->address, "")))
+                if (!exists_at(root->sys, SYSFS_DEVICE_PATH(&q->address, "")))
                         return -ENODEV;
                 if (p->num_vfs == wanted)
                         return 0;
                 if (over)
                         return p->num_vfs < wanted ? -ENOSPC : -EBUSY;
-                nap();
+                usleep(NAP_USEC);
         }
 }
 
@@ -384,20 +362,18 @@ static bool serve_one(const Sysroot *root, int fd, const WorkerRequest *q, Worke
 {
         _cleanup_close_ int lock = -EBADF;
 
-        if (!worker_verb_locks(q->verb)) {
-                (void)step_run(root, q, p);
-                return true;
+        if (worker_verb_locks(q->verb)) {
+                lock = locks_take(root, &q->address, q->verb == WORKER_SET_NUMVFS,
+                                  worker_verb_to_string(q->verb));
+                if (lock < 0) {
+                        reply_init(q, p);
+                        p->error = -lock;
+                        p->not_begun = true;
+                        return true;
+                }
+                if (!is_wanted(fd))
+                        return false;
         }
-        lock = locks_take(root, &q->address, q->verb == WORKER_SET_NUMVFS,
-                          worker_verb_to_string(q->verb));
-        if (lock < 0) {
-                reply_init(q, p);
-                p->error = -lock;
-                p->not_begun = true;
-                return true;
-        }
-        if (!is_wanted(fd))
-                return false;
         (void)step_run(root, q, p);
         return true;
 }

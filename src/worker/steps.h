@@ -16,11 +16,10 @@
 int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret);
 
 /*
- * A module by name, or those that a "pci:" or "vfio_pci:" alias leads to. `ret_driver`: the PCI
- * driver that it registered, NULL if none. -EINVAL: neither name nor such an alias. -ENOENT: there
- * is no such module. -EPERM: all that the alias leads to are blacklisted. -ENOSYS: below --root=.
+ * WORKER_LOAD_MODULE. -EINVAL: neither a name nor a "pci:" or "vfio_pci:" alias. -ENOENT: there is
+ * no such module. -EPERM: all that the alias leads to are blacklisted. -ENOSYS: below --root=.
  */
-_must_check_ int load_module(const Sysroot *root, const char *argument, char **ret_driver);
+_must_check_ int step_load_module(const Sysroot *root, const WorkerRequest *q, WorkerReply *p);
 
 /*
  * WORKER_VF_SETTING and WORKER_REPORT_VFS. -ENONET: the PF has no network interface in this network
