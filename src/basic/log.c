@@ -2,6 +2,7 @@
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include "basic/log.h"
+#include "basic/strv.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,13 +41,12 @@ int log_get_max_level(void)
 int log_set_target(const char *target)
 {
         static const char *const targets[] = { "auto", "journal", "console" };
+        int i = string_table_find(targets, ELEMENTSOF(targets), target);
 
-        for (size_t i = 0; i < ELEMENTSOF(targets); i++)
-                if (streq(target, targets[i])) {
-                        log_target = targets[i];
-                        return 0;
-                }
-        return -EINVAL;
+        if (i < 0)
+                return i;
+        log_target = targets[i];
+        return 0;
 }
 
 const char *log_get_target(void)

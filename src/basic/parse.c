@@ -116,6 +116,15 @@ int parse_mac(const char *s, uint8_t ret[static 6])
         return 0;
 }
 
+uint64_t mac_to_number(const uint8_t mac[static 6])
+{
+        uint64_t number = 0;
+
+        for (size_t i = 0; i < 6; i++)
+                number = number << 8 | mac[i];
+        return number;
+}
+
 char *format_hex(char *p, uint64_t value, unsigned digits)
 {
         while (digits < 16 && value >> digits * 4 > 0)

@@ -22,5 +22,8 @@ _must_check_ int parse_mode(const char *s, mode_t *ret);
 /* At least so many hexadecimal digits, as "%0*x" has them; returns the end, without a NUL. */
 char *format_hex(char *p, uint64_t value, unsigned digits);
 
+/* The six bytes as one number, the first of them highest. */
+uint64_t mac_to_number(const uint8_t mac[static 6]);
+
 /* A MAC address, six hexadecimal bytes joined by colons. */
 _must_check_ int parse_mac(const char *s, uint8_t ret[static 6]);

@@ -24,6 +24,11 @@ typedef struct Loader {
         char **skip;            /* basenames of device files */
 } Loader;
 
+static void loader_done(Loader *loader)
+{
+        strv_free(loader->skip);
+}
+
 static const char *below_root(const Loader *loader, const char *path)
 {
         return path + strlen(loader->prefix) + 1;
@@ -266,7 +271,7 @@ static int load_rules(const Loader *loader)
 }
 
 /* vfiod=off, vfiod.skip=NN-name.conf,NN-name.conf */
-static int read_cmdline(const Loader *loader, char ***skip)
+static int read_cmdline(Loader *loader)
 {
         _cleanup_strv_ char **words = NULL;
         _cleanup_free_ char *text = NULL;
@@ -288,7 +293,7 @@ static int read_cmdline(const Loader *loader, char ***skip)
                         loader->config->disabled = !on;
                 else if (value && streq(name, "vfiod.skip"))
                         while (r >= 0 && (name = strsep(&value, ",")))
-                                r = strv_extend(skip, name);
+                                r = strv_extend(&loader->skip, name);
         }
         return r;
 }
@@ -296,17 +301,14 @@ static int read_cmdline(const Loader *loader, char ***skip)
 int config_load(int rootfd, const char *prefix, const Config *previous, Config **ret)
 {
         _cleanup_(config_freep) Config *c = config_new();
-        _cleanup_strv_ char **skip = NULL;
-        Loader loader = { rootfd, prefix, c, previous, NULL };
+        _cleanup_(loader_done) Loader loader = { rootfd, prefix, c, previous, NULL };
         int r;
 
         if (!c)
                 return -ENOMEM;
-        r = read_cmdline(&loader, &skip);
-        if (r < 0)
-                return r;
-        loader.skip = skip;
-        r = load_settings(&loader);
+        r = read_cmdline(&loader);
+        if (r >= 0)
+                r = load_settings(&loader);
         if (r >= 0)
                 r = load_rules(&loader);
         if (r < 0)

@@ -82,16 +82,11 @@ int vf_section_add_indices(VfSection *section, char *word)
 /* One that is not unicast cannot be a VF's own, and zero means none to the kernel. */
 static int parse_mac_number(const char *word, uint64_t *ret)
 {
-        uint64_t value = 0;
         uint8_t mac[6];
 
-        if (parse_mac(word, mac) < 0 || mac[0] & 1)
+        if (parse_mac(word, mac) < 0 || mac[0] & 1 || mac_to_number(mac) == 0)
                 return -EINVAL;
-        for (size_t i = 0; i < sizeof(mac); i++)
-                value = value << 8 | mac[i];
-        if (value == 0)
-                return -EINVAL;
-        *ret = value;
+        *ret = mac_to_number(mac);
         return 0;
 }
 

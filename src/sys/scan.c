@@ -27,17 +27,6 @@ static void look_done(Look *l)
         reader_done(&l->reader);
 }
 
-/* Takes over the reference in any case. */
-static int add_device(Look *l, Device *d)
-{
-        if (!GROW(l->devices, l->n_devices)) {
-                device_unref(d);
-                return -ENOMEM;
-        }
-        l->devices[l->n_devices++] = d;
-        return 0;
-}
-
 /* A device that vanished is left out: NULL. Other errors concern the look as a whole. */
 static int read_device(Look *l, const PciAddress *address, Device **ret)
 {
@@ -47,7 +36,14 @@ static int read_device(Look *l, const PciAddress *address, Device **ret)
         if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
         *ret = d;
-        return d ? add_device(l, d) : 0;
+        if (!d)
+                return 0;
+        if (!GROW(l->devices, l->n_devices)) {
+                device_unref(d);
+                return -ENOMEM;
+        }
+        l->devices[l->n_devices++] = d;
+        return 0;
 }
 
 /*
@@ -118,18 +114,11 @@ int scan_all(const Sysroot *root, Inventory **ret)
         return finish(&look, ret);
 }
 
-static bool reads_again(const Look *l, const PciAddress *address)
+static int read_again(Look *l, const PciAddress *address)
 {
         for (size_t i = 0; i < l->n_again; i++)
                 if (pci_address_equal(&l->again[i], address))
-                        return true;
-        return false;
-}
-
-static int read_again(Look *l, const PciAddress *address)
-{
-        if (reads_again(l, address))
-                return 0;
+                        return 0;
         if (!GROW(l->again, l->n_again))
                 return -ENOMEM;
         l->again[l->n_again++] = *address;

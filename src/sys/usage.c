@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/io.h"
-#include "sys/holders.h"
 #include "sys/sysfs.h"
 #include "sys/usage-internal.h"
 
@@ -23,22 +22,15 @@ void look_done(Look *l)
         free(l->facts);
 }
 
-static bool knows(const Look *l, Reason hazard, const char *about)
-{
-        for (size_t i = 0; i < l->n_facts; i++)
-                if (l->facts[i].hazard == hazard && streq(l->facts[i].about, about))
-                        return true;
-        return false;
-}
-
 int look_fact(Look *l, Reason hazard, const char *about, const char *format, ...)
 {
         Fact f = { .hazard = hazard };
         va_list ap;
         int r;
 
-        if (knows(l, hazard, about))
-                return 0;
+        for (size_t i = 0; i < l->n_facts; i++)
+                if (l->facts[i].hazard == hazard && streq(l->facts[i].about, about))
+                        return 0;
         if (!GROW(l->facts, l->n_facts))
                 return -ENOMEM;
         f.about = strdup(about);
@@ -112,6 +104,87 @@ bool look_find_function(const Look *l, const char *path, PciAddress *ret)
         return false;
 }
 
+enum { PROC_PATH_SIZE = 64 };
+
+/* 0: go on. Anything else ends the pass. `node`: "/dev/vfio/12". */
+typedef int (*holder_handler_t)(const char *node, const char *pid, const char *name,
+                                void *userdata);
+
+/* What has ended meanwhile, or is closed to us, holds nothing. */
+static int each_of_process(int proc, const char *pid, const char *prefix, holder_handler_t handler,
+                           void *userdata)
+{
+        _cleanup_strv_ char **fds = NULL;
+        char path[PROC_PATH_SIZE];
+        _cleanup_close_ int dir = -EBADF;
+        int r = 0;
+
+        snprintf(path, sizeof(path), "%s/fd", pid);
+        dir = open_dir_at(proc, path);
+        if (dir < 0 || list_dir_at(dir, ".", &fds) < 0)
+                return 0;
+        snprintf(path, sizeof(path), "%s/comm", pid);
+        for (char **fd = fds; fd && *fd && r == 0; fd++) {
+                _cleanup_free_ char *node = NULL, *name = NULL;
+
+                if (readlink_at(dir, *fd, &node) >= 0 && startswith(node, prefix) &&
+                    read_line_at(proc, path, &name) >= 0)
+                        r = handler(node, pid, name, userdata);
+        }
+        return r;
+}
+
+/*
+ * Of each descriptor of a node whose name begins so. Only root sees other users' processes. A
+ * device's descriptor that was handed on lives without its node, and is not found.
+ */
+static int each_holder(const Sysroot *root, const char *prefix, holder_handler_t handler,
+                       void *userdata)
+{
+        _cleanup_strv_ char **pids = NULL;
+        _cleanup_close_ int proc = -EBADF;
+        int r;
+
+        proc = open_dir_at(root->root, "proc");
+        if (proc < 0)
+                return proc;
+        r = list_dir_at(proc, ".", &pids);
+        for (char **pid = pids; pid && *pid && r == 0; pid++)
+                if (!(*pid)[strspn(*pid, "0123456789")])
+                        r = each_of_process(proc, *pid, prefix, handler, userdata);
+        return r;
+}
+
+typedef struct Holders {
+        const char *node;
+        char **list;
+} Holders;
+
+static int add_holder(const char *node, const char *pid, const char *name, void *userdata)
+{
+        _cleanup_free_ char *text = NULL;
+        Holders *h = userdata;
+
+        if (!streq(node, h->node))
+                return 0;
+        if (asprintf(&text, "%s %s", pid, name) < 0)
+                return -ENOMEM;
+        return strv_contains(h->list, text) ? 0 : strv_extend(&h->list, text);
+}
+
+int holders_of_node(const Sysroot *root, const char *node, char ***ret)
+{
+        Holders h = { .node = node };
+        int r = each_holder(root, node, add_holder, &h);
+
+        if (r < 0) {
+                strv_free(h.list);
+                return r;
+        }
+        *ret = h.list;
+        return 0;
+}
+
 /* Its group's, or "/dev/vfio/devices/vfio3", its own. */
 static bool node_is_of(const Sysroot *root, const char *node, const Device *d)
 {
@@ -141,7 +214,7 @@ static int set_holder(const char *node, const char *pid, const char *name, void 
 int usage_read_nodes(const Sysroot *root, const Inventory *inv, UseTable *t)
 {
         Look l = { .root = root, .inv = inv, .table = t };
-        int r = t->n_asked > 0 ? holders_each(root, set_holder, &l) : 0;
+        int r = t->n_asked > 0 ? each_holder(root, "/dev/vfio/", set_holder, &l) : 0;
 
         return r == -ENOENT ? 0 : r;
 }

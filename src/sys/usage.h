@@ -25,3 +25,6 @@ _must_check_ int usage_blocks(const Sysroot *root, const PciAddress *address, ch
 
 /* Names of a function's network interfaces and of all that are stacked on them: "eth0", "br0". */
 _must_check_ int usage_interfaces(const Sysroot *root, const Device *d, char ***ret);
+
+/* "PID NAME" for each process with this node open, which may be any in /dev. */
+_must_check_ int holders_of_node(const Sysroot *root, const char *node, char ***ret);

@@ -6,6 +6,7 @@
  */
 
 #include "basic/io.h"
+#include "basic/parse.h"
 #include "basic/strv.h"
 #include "sys/reader.h"
 #include "sys/sysfs.h"
@@ -259,15 +260,6 @@ int step_vf_setting(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
         return r < 0 ? r : error;
 }
 
-static uint64_t read_mac(const uint8_t *bytes)
-{
-        uint64_t mac = 0;
-
-        for (unsigned i = 0; i < 6; i++)
-                mac = mac << 8 | bytes[i];
-        return mac;
-}
-
 /* All bits set: the driver does not say (kernel: net/core/rtnetlink.c, rtnl_fill_vfinfo()). */
 static void put_reported(VfSettings *s, unsigned which, uint32_t value)
 {
@@ -288,7 +280,7 @@ static void read_vf(struct nlattr *info, Talk *t)
         memcpy(&mac, nla_data(tb[IFLA_VF_MAC]), sizeof(mac));
         if (mac.vf < t->first || mac.vf - t->first >= WORKER_VFS_MAX)
                 return;
-        vf_settings_put(&s, VF_MAC_ADDRESS, read_mac(mac.mac));
+        vf_settings_put(&s, VF_MAC_ADDRESS, mac_to_number(mac.mac));
         for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
                 int size = parts[i].second != NONE ? 12 : 8;
                 uint32_t numbers[3] = { 0 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "sys/holders.h"
+#include "sys/usage.h"
 #include "usage-fixture.h"
 
 static void open_node(const FakeTree *t, const char *pid, const char *name, const char *fd,
