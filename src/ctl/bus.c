@@ -289,22 +289,17 @@ static void run_agent(pid_t parent, int notify)
 
 void agent_open(const Ctl *c)
 {
-        _cleanup_close_ int reader = -EBADF, writer = -EBADF;
-        struct pollfd p = { 0 };
-        pid_t parent = getpid(), pid;
+        pid_t parent = getpid();
         int fds[2];
 
         if ((c->given & OPTION_NO_ASK_PASSWORD) || geteuid() == 0 || !isatty(STDIN_FILENO))
                 return;
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return;
-        reader = fds[0];
-        writer = fds[1];
-        pid = fork();
-        if (pid == 0)
-                run_agent(parent, writer);
+        if (fork() == 0)
+                run_agent(parent, fds[1]);
         /* It closes its end once it is registered, or dies if it cannot be. */
-        close(TAKE_FD(writer));
-        p.fd = reader;
-        (void)poll(&p, 1, AGENT_START_MSEC);
+        close(fds[1]);
+        (void)poll(&(struct pollfd){ .fd = fds[0] }, 1, AGENT_START_MSEC);
+        close(fds[0]);
 }

@@ -137,12 +137,19 @@ static bool names_device(const char *word, json_object *device)
         return glob_matches(word, address) || has_netdev(device, word);
 }
 
-/* "PF/vfN", where `slash` is the rest behind the PF. Either part may be a glob. */
-static bool names_vf(const char *word, const char *slash, json_object *devices, json_object *vf)
+/* Of "PF/vfN" the part before the slash, and N. NULL: the word has no such form. */
+static char *split_vf(const char *word, const char **ret_index)
 {
-        _cleanup_free_ char *pf = must(strndup(word, (size_t)(slash - word)));
+        const char *slash = strstr(word, "/vf");
 
-        if (!json_text(vf, "vf") || fnmatch(slash + strlen("/vf"), json_text(vf, "vf"), 0) != 0)
+        *ret_index = slash ? slash + strlen("/vf") : NULL;
+        return slash ? must(strndup(word, (size_t)(slash - word))) : NULL;
+}
+
+/* Either part may be a glob. */
+static bool names_vf(const char *pf, const char *index, json_object *devices, json_object *vf)
+{
+        if (!json_text(vf, "vf") || fnmatch(index, json_text(vf, "vf"), 0) != 0)
                 return false;
         for (size_t i = 0; i < json_count(devices); i++)
                 if (streq(json_word(json_at(devices, i), "address"), json_word(vf, "pf")))
@@ -150,27 +157,21 @@ static bool names_vf(const char *word, const char *slash, json_object *devices, 
         return false;
 }
 
-static bool word_matches(const char *word, SelectMode mode, json_object *devices,
-                         json_object *device)
-{
-        const char *slash = strstr(word, "/vf");
-        bool is_one = !startswith(word, "group:") && !strpbrk(word, "*?[");
-
-        if (slash)
-                return names_vf(word, slash, devices, device);
-        if (mode == SELECT_ENDPOINTS && !is_one && startswith(json_word(device, "class"), "06"))
-                return false;
-        return names_device(word, device);
-}
-
 /* Puts a mark on each device that the word names. Whether there is any. */
 static bool mark(json_object *devices, const char *word, SelectMode mode, bool *marks)
 {
-        bool found = false;
+        bool is_one = !startswith(word, "group:") && !strpbrk(word, "*?["), found = false;
+        const char *index;
+        _cleanup_free_ char *pf = split_vf(word, &index);
 
-        for (size_t i = 0; i < json_count(devices); i++)
-                if (word_matches(word, mode, devices, json_at(devices, i)))
+        for (size_t i = 0; i < json_count(devices); i++) {
+                json_object *d = json_at(devices, i);
+                bool is_bridge = startswith(json_word(d, "class"), "06");
+
+                if (pf ? names_vf(pf, index, devices, d)
+                       : (mode == SELECT_ALL || is_one || !is_bridge) && names_device(word, d))
                         marks[i] = found = true;
+        }
         return found;
 }
 
@@ -185,10 +186,10 @@ static int fail_no_pf(json_object *device)
 /* Of a "PF/vfN" whose PF is there it is known what is wrong. */
 static int fail_no_device(json_object *devices, const char *word)
 {
-        const char *slash = strstr(word, "/vf");
-        _cleanup_free_ char *name = slash ? must(strndup(word, (size_t)(slash - word))) : NULL;
+        const char *index;
+        _cleanup_free_ char *name = split_vf(word, &index);
 
-        for (size_t i = 0; slash && i < json_count(devices); i++) {
+        for (size_t i = 0; name && i < json_count(devices); i++) {
                 json_object *pf = json_at(devices, i);
                 int64_t n = json_number(pf, "num_vfs");
 
@@ -198,10 +199,10 @@ static int fail_no_device(json_object *devices, const char *word)
                         return fail_no_pf(pf);
                 if (n <= 0)
                         return fail(STATUS_NO_DEVICE, "%s has no VF %s: it has none",
-                                    json_word(pf, "address"), slash + strlen("/vf"));
+                                    json_word(pf, "address"), index);
                 return fail(STATUS_NO_DEVICE,
                             "%s has no VF %s: it has %" PRIi64 " (0 to %" PRIi64 ")",
-                            json_word(pf, "address"), slash + strlen("/vf"), n, n - 1);
+                            json_word(pf, "address"), index, n, n - 1);
         }
         return fail(STATUS_NO_DEVICE, "no such device: '%s'", word);
 }
