@@ -35,6 +35,16 @@ int parse_uint(const char *s, unsigned base, uint64_t max, uint64_t *ret)
         return 0;
 }
 
+int parse_unsigned(const char *s, unsigned base, unsigned max, unsigned *ret)
+{
+        uint64_t value;
+        int r = parse_uint(s, base, max, &value);
+
+        if (r >= 0)
+                *ret = (unsigned)value;
+        return r;
+}
+
 int parse_boolean(const char *s, bool *ret)
 {
         static const char *const words[][2] = {
@@ -86,17 +96,6 @@ int parse_sec(const char *s, uint64_t *ret_usec)
                 return 0;
         }
         return -EINVAL;
-}
-
-int parse_mode(const char *s, mode_t *ret)
-{
-        uint64_t value;
-        int r = parse_uint(s, 8, 0777, &value);
-
-        if (r < 0)
-                return r;
-        *ret = (mode_t)value;
-        return 0;
 }
 
 int parse_mac(const char *s, uint8_t ret[static 6])

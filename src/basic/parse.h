@@ -5,19 +5,17 @@
 
 #include "basic/macro.h"
 
-#include <sys/types.h>
-
 /* Digits of `base` only: no sign, no white space, no prefix. */
 _must_check_ int parse_uint(const char *s, unsigned base, uint64_t max, uint64_t *ret);
+
+/* The same for smaller numbers. */
+_must_check_ int parse_unsigned(const char *s, unsigned base, unsigned max, unsigned *ret);
 
 /* 1/yes/true/on and 0/no/false/off, as in systemd's files. */
 _must_check_ int parse_boolean(const char *s, bool *ret);
 
 /* Time spans: a number with us, ms, s (default), min, h, or `infinity`; in microseconds. */
 _must_check_ int parse_sec(const char *s, uint64_t *ret_usec);
-
-/* An octal file mode up to 0777. */
-_must_check_ int parse_mode(const char *s, mode_t *ret);
 
 /* At least so many hexadecimal digits, as "%0*x" has them; returns the end, without a NUL. */
 char *format_hex(char *p, uint64_t value, unsigned digits);

@@ -71,11 +71,11 @@ static int set_hazards(const Source *source, const Key *key, char *word, void *f
 
 static int set_number(const Source *source, const Key *key, char *word, void *field)
 {
-        uint64_t n;
+        unsigned n;
 
-        if (parse_uint(word, 10, key->max, &n) < 0 || n < key->min)
+        if (parse_unsigned(word, 10, (unsigned)key->max, &n) < 0 || n < key->min)
                 return -EINVAL;
-        *(unsigned *)field = (unsigned)n;
+        *(unsigned *)field = n;
         return 0;
 }
 
@@ -140,12 +140,7 @@ static int set_group_policy(const Source *source, const Key *key, char *word, vo
 /* (uint32_t)-1 means "leave it" to chown(2), so it is no id. */
 static int parse_id(const char *s, uint32_t *ret)
 {
-        uint64_t id;
-        int r = parse_uint(s, 10, UINT32_MAX - 1, &id);
-
-        if (r >= 0)
-                *ret = (uint32_t)id;
-        return r;
+        return parse_unsigned(s, 10, UINT32_MAX - 1, ret);
 }
 
 /*
@@ -195,7 +190,7 @@ static int set_node_mode(const Source *source, const Key *key, char *word, void 
         Access *access = field;
 
         access->has_mode = word[0];
-        return word[0] ? parse_mode(word, &access->mode) : 0;
+        return word[0] ? parse_unsigned(word, 8, 0777, &access->mode) : 0;
 }
 
 static int set_vf_count(const Source *source, const Key *key, char *word, void *field)

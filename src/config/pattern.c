@@ -156,13 +156,14 @@ int vf_range_parse(const char *s, VfRange *ret)
 {
         const char *dash = strchr(s, '-');
         char first[8];
-        uint64_t a, b;
+        VfRange range;
 
         if (snprintf(first, sizeof(first), "%.*s", (int)strcspn(s, "-"), s) >= (int)sizeof(first) ||
-            parse_uint(first, 10, VF_COUNT_MAX, &a) < 0 ||
-            parse_uint(dash ? dash + 1 : first, 10, VF_COUNT_MAX, &b) < 0 || a > b)
+            parse_unsigned(first, 10, VF_COUNT_MAX, &range.first) < 0 ||
+            parse_unsigned(dash ? dash + 1 : first, 10, VF_COUNT_MAX, &range.last) < 0 ||
+            range.first > range.last)
                 return -EINVAL;
-        *ret = (VfRange){ (unsigned)a, (unsigned)b };
+        *ret = range;
         return 0;
 }
 

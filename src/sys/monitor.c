@@ -52,26 +52,18 @@ int monitor_fd(const Monitor *m)
         return udev_monitor_get_fd((Monitor *)m);
 }
 
-/* Nodes of no-IOMMU mode are called noiommu-N. */
-static bool parse_group(const char *sysname, int *ret)
-{
-        const char *digits = startswith(sysname, "noiommu-");
-        uint64_t number;
-
-        if (parse_uint(digits ? digits : sysname, 10, INT_MAX, &number) < 0)
-                return false;
-        *ret = (int)number;
-        return true;
-}
-
 MonitorEvent monitor_classify(const char *subsystem, const char *name, PciAddress *ret_address,
                               int *ret_group)
 {
+        const char *number = startswith(name, "noiommu-") ?: name; /* as in no-IOMMU mode */
+        unsigned group;
+
         if (streq(subsystem, "pci") && pci_address_parse(name, ret_address) >= 0)
                 return MONITOR_DEVICE;
-        if (streq(subsystem, "vfio") && parse_group(name, ret_group))
-                return MONITOR_GROUP;
-        return MONITOR_LOST;
+        if (!streq(subsystem, "vfio") || parse_unsigned(number, 10, INT_MAX, &group) < 0)
+                return MONITOR_LOST;
+        *ret_group = (int)group;
+        return MONITOR_GROUP;
 }
 
 MonitorEvent monitor_receive(Monitor *m, PciAddress *ret_address, int *ret_group, bool *ret_added,

@@ -131,12 +131,12 @@ static int read_driver(const Reader *reader, int fd, Device *d)
 static void read_group(const Reader *reader, int fd, Device *d)
 {
         _cleanup_free_ char *number = NULL, *name = NULL;
-        uint64_t value;
+        unsigned value;
         struct stat st;
         const char *node;
 
         if (readlink_name_at(fd, "iommu_group", &number) < 0 ||
-            parse_uint(number, 10, INT_MAX, &value) < 0)
+            parse_unsigned(number, 10, INT_MAX, &value) < 0)
                 return;
         d->group = (int)value;
         /* Only groups that were given a name have the attribute. */

@@ -146,16 +146,6 @@ static bool parse_pair(const char *value, uint16_t *first, uint16_t *second)
         return sscanf(value, "%4hx:%4hx%c", first, second, &junk) == 2;
 }
 
-static bool parse_count(const char *value, unsigned *ret)
-{
-        uint64_t n;
-
-        if (parse_uint(value, 10, UINT16_MAX, &n) < 0)
-                return false;
-        *ret = (unsigned)n;
-        return true;
-}
-
 static int set_field(Origin *o, const char *key, const char *value)
 {
         Identity *i = &o->identity;
@@ -181,7 +171,7 @@ static int set_field(Origin *o, const char *key, const char *value)
         else if (streq(key, "autoprobe_off"))
                 ok = parse_boolean(value, &o->autoprobe_off) >= 0;
         else if (streq(key, "vfs"))
-                ok = o->counted = parse_count(value, &o->num_vfs);
+                ok = o->counted = parse_unsigned(value, 10, UINT16_MAX, &o->num_vfs) >= 0;
         return ok ? 0 : -EBADMSG;
 }
 

@@ -247,12 +247,7 @@ static int step_set_autoprobe(const Sysroot *root, const WorkerRequest *q, Worke
 /* The kernel takes 010 for eight (kstrtou16() with base 0): such a text is no number here. */
 static bool parse_count(const char *text, uint32_t *ret)
 {
-        uint64_t n;
-
-        if (parse_uint(text, 10, UINT16_MAX, &n) < 0 || (text[0] == '0' && text[1]))
-                return false;
-        *ret = (uint32_t)n;
-        return true;
+        return (text[0] != '0' || !text[1]) && parse_unsigned(text, 10, UINT16_MAX, ret) >= 0;
 }
 
 /*

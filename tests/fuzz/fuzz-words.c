@@ -58,10 +58,10 @@ static void check_mode(const char *s)
         mode_t mode, again;
         char text[16];
 
-        if (parse_mode(s, &mode) < 0)
+        if (parse_unsigned(s, 8, 0777, &mode) < 0)
                 return;
         snprintf(text, sizeof(text), "%o", (unsigned)mode);
-        CHECK(mode <= 0777 && parse_mode(text, &again) == 0 && again == mode);
+        CHECK(mode <= 0777 && parse_unsigned(text, 8, 0777, &again) == 0 && again == mode);
 }
 
 static void check_mac(const char *s)
