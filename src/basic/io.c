@@ -50,9 +50,8 @@ int read_fd(int fd, size_t max, char **ret, size_t *ret_size)
 
 int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size)
 {
-        _cleanup_close_ int fd = -EBADF;
+        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
-        fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
                 return -errno;
         return read_fd(fd, max, ret, ret_size);
@@ -60,9 +59,8 @@ int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *re
 
 int open_stream_at(int dirfd, const char *path, FILE **ret)
 {
-        _cleanup_close_ int fd = -EBADF;
+        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
-        fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
                 return -errno;
         *ret = fdopen(fd, "r");
@@ -87,10 +85,9 @@ int read_line_at(int dirfd, const char *path, char **ret)
 int readlink_at(int dirfd, const char *path, char **ret)
 {
         char target[PATH_MAX];
-        ssize_t n;
         char *copy;
+        ssize_t n = readlinkat(dirfd, path, target, sizeof(target) - 1);
 
-        n = readlinkat(dirfd, path, target, sizeof(target) - 1);
         if (n < 0)
                 return -errno;
         target[n] = 0;
@@ -157,11 +154,10 @@ int list_dir_at(int dirfd, const char *path, char ***ret)
 
 int write_file_at(int dirfd, const char *path, const char *text)
 {
-        _cleanup_close_ int fd = -EBADF;
         size_t size = strlen(text);
         ssize_t n;
+        _cleanup_close_ int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
 
-        fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
         if (fd < 0)
                 return -errno;
         n = write(fd, text, size);

@@ -55,11 +55,11 @@ static unsigned find_capability(int fd, unsigned id)
 
 int inspect_serial(const Sysroot *root, const PciAddress *a, bool *ret_has, uint64_t *ret)
 {
-        _cleanup_close_ int fd = -EBADF;
         uint32_t lower = 0, upper = 0;
         unsigned offset;
+        _cleanup_close_ int fd =
+                openat(root->sys, SYSFS_DEVICE_PATH(a, "config"), O_RDONLY | O_CLOEXEC);
 
-        fd = openat(root->sys, SYSFS_DEVICE_PATH(a, "config"), O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
         offset = find_capability(fd, CAPABILITY_SERIAL);

@@ -51,11 +51,10 @@ static int take_slot(int fd, off_t slot)
 
 int locks_take(const Sysroot *root, const PciAddress *address, bool rescan, const char *step)
 {
-        _cleanup_close_ int fd = -EBADF;
         char text[SLOT_SIZE] = "";
         int r;
+        _cleanup_close_ int fd = open_locks(root, O_RDWR | O_CREAT);
 
-        fd = open_locks(root, O_RDWR | O_CREAT);
         if (fd < 0)
                 return fd;
         r = take_slot(fd, slot_of(address));
@@ -132,11 +131,10 @@ static int list_range(int fd, off_t start, off_t end, List *l)
 
 int locks_list(const Sysroot *root, HeldLock **ret, size_t *ret_n)
 {
-        _cleanup_close_ int fd = -EBADF;
         List l = { 0 };
         int r = 0;
+        _cleanup_close_ int fd = open_locks(root, O_RDONLY);
 
-        fd = open_locks(root, O_RDONLY);
         if (fd < 0 && fd != -ENOENT)
                 return fd;
         if (fd >= 0)

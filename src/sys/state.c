@@ -97,9 +97,8 @@ int state_format(const char *boot_id, const OriginTable *t, char **ret)
         _cleanup_free_ char *body = NULL;
         size_t size;
         char *text;
-        FILE *f;
+        FILE *f = open_memstream(&body, &size);
 
-        f = open_memstream(&body, &size);
         if (!f)
                 return -ENOMEM;
         fprintf(f, "boot %s\n", boot_id);
@@ -227,9 +226,8 @@ static int check_first_line(char *text, char **ret_body)
         char *body = strchr(text, '\n');
         unsigned long long sum = 0;
         unsigned version = 0;
-        int n;
+        int n = sscanf(text, STATE_MAGIC " %u %16llx", &version, &sum);
 
-        n = sscanf(text, STATE_MAGIC " %u %16llx", &version, &sum);
         if (n > 0 && version > STATE_VERSION)
                 return -EPROTONOSUPPORT;
         if (n != 2 || version != STATE_VERSION || !body || fnv1a(body + 1) != sum)

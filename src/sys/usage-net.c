@@ -174,9 +174,8 @@ static int list_plugged(const Sysroot *root, const Device *d, char ***ret)
 /* `net`: the directory of the function's own interfaces, or none. */
 static int list_interfaces(const Sysroot *root, const Device *d, int *ret_net, char ***ret)
 {
-        _cleanup_close_ int device = -EBADF;
+        _cleanup_close_ int device = open_dir_at(root->sys, SYSFS_DEVICE_PATH(&d->address, ""));
 
-        device = open_dir_at(root->sys, SYSFS_DEVICE_PATH(&d->address, ""));
         *ret_net = device >= 0 ? sysfs_open_net(device, d->driver) : -EBADF;
         return *ret_net < 0 ? list_plugged(root, d, ret) : list_dir_at(*ret_net, ".", ret);
 }

@@ -142,10 +142,9 @@ static int each_holder(const Sysroot *root, const char *prefix, holder_handler_t
                        void *userdata)
 {
         _cleanup_strv_ char **pids = NULL;
-        _cleanup_close_ int proc = -EBADF;
         int r;
+        _cleanup_close_ int proc = open_dir_at(root->root, "proc");
 
-        proc = open_dir_at(root->root, "proc");
         if (proc < 0)
                 return proc;
         r = list_dir_at(proc, ".", &pids);

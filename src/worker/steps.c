@@ -378,10 +378,9 @@ int worker_serve(const Sysroot *root, int fd)
         for (;;) {
                 WorkerRequest q;
                 WorkerReply p;
-                ssize_t n;
                 int r;
+                ssize_t n = recv(fd, &q, sizeof(q), MSG_TRUNC);
 
-                n = recv(fd, &q, sizeof(q), MSG_TRUNC);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
