@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "ctl/offline.h"
-#include "basic/io.h"
 #include "basic/names.h"
 #include "config/load.h"
 #include "config/source.h"
@@ -12,8 +11,6 @@
 #include "sys/scan.h"
 #include "sys/state.h"
 #include "sys/usage.h"
-
-enum { STATE_FILE_MAX = 64 * 1024 * 1024 };
 
 Offline *offline_free(Offline *o)
 {
@@ -42,20 +39,13 @@ static int note_memory(Offline *o, int r)
 /* Not by state_load(): that sets a broken file aside, which is for the daemon to do. */
 static int read_memory(Offline *o)
 {
-        _cleanup_free_ char *text = NULL;
         char boot_id[BOOT_ID_SIZE];
-        size_t size;
         int r = boot_id_read(&o->root, boot_id);
 
         if (r < 0)
                 return note_memory(o, r);
         r = note_memory(o, requests_load(&o->root, boot_id, &o->requests));
-        if (r < 0)
-                return r;
-        r = read_file_at(o->root.root, "var/lib/vfiod/state", STATE_FILE_MAX, &text, &size);
-        if (r >= 0)
-                r = state_parse(text, size, boot_id, &o->origins, NULL);
-        return note_memory(o, r);
+        return r < 0 ? r : note_memory(o, state_read(&o->root, boot_id, &o->origins, NULL));
 }
 
 /* Serial numbers stand where only root can read; the daemon has its workers read them. */

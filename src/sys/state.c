@@ -272,20 +272,25 @@ static void set_aside(const Sysroot *root, const char *aside, const char *why, c
                 *ret_error = text;
 }
 
-int state_load(const Sysroot *root, const char *boot_id, OriginTable *ret, char **ret_error)
+int state_read(const Sysroot *root, const char *boot_id, OriginTable *ret, char **ret_error)
 {
-        _cleanup_free_ char *text = NULL, *why = NULL;
+        _cleanup_free_ char *text = NULL;
         size_t size;
-        int r;
+        int r = read_file_at(root->root, STATE_PATH, STATE_FILE_MAX, &text, &size);
 
         *ret = (OriginTable){ 0 };
-        r = read_file_at(root->root, STATE_PATH, STATE_FILE_MAX, &text, &size);
         if (r == -ENOENT)
                 return 0;
-        if (r >= 0)
-                r = state_parse(text, size, boot_id, ret, &why);
-        else if (r == -EFBIG)
-                r = -EBADMSG;
+        if (r == -EFBIG)
+                return -EBADMSG;
+        return r < 0 ? r : state_parse(text, size, boot_id, ret, ret_error);
+}
+
+int state_load(const Sysroot *root, const char *boot_id, OriginTable *ret, char **ret_error)
+{
+        _cleanup_free_ char *why = NULL;
+        int r = state_read(root, boot_id, ret, &why);
+
         if (r == -EBADMSG)
                 set_aside(root, STATE_PATH ".broken", why ? why : "it is too large", ret_error);
         else if (r == -EPROTONOSUPPORT)

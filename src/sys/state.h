@@ -22,6 +22,9 @@ _must_check_ int boot_id_read(const Sysroot *root, char ret[static BOOT_ID_SIZE]
  */
 _must_check_ int state_load(const Sysroot *root, const char *boot_id, OriginTable *ret,
                             char **ret_error);
+/* The same, but it leaves the file where it is. */
+_must_check_ int state_read(const Sysroot *root, const char *boot_id, OriginTable *ret,
+                            char **ret_error);
 
 /* Waits for the disk. -EBUSY: another process does so already. */
 _must_check_ int state_save(const Sysroot *root, const char *boot_id, const OriginTable *t);
