@@ -32,11 +32,7 @@ typedef struct LogFields {
 /* Returns -error (negative), so that `return log_error_errno(r, …)` forwards it; %m is `error`. */
 int log_full(int level, int error, const LogFields *fields, const char *format, ...) _printf_(4, 5);
 
-#define log_debug(...) log_full(LOG_DEBUG, 0, NULL, __VA_ARGS__)
-#define log_info(...) log_full(LOG_INFO, 0, NULL, __VA_ARGS__)
-#define log_notice(...) log_full(LOG_NOTICE, 0, NULL, __VA_ARGS__)
 #define log_warning(...) log_full(LOG_WARNING, 0, NULL, __VA_ARGS__)
 #define log_error(...) log_full(LOG_ERR, 0, NULL, __VA_ARGS__)
-#define log_debug_errno(e, ...) log_full(LOG_DEBUG, e, NULL, __VA_ARGS__)
 #define log_warning_errno(e, ...) log_full(LOG_WARNING, e, NULL, __VA_ARGS__)
 #define log_error_errno(e, ...) log_full(LOG_ERR, e, NULL, __VA_ARGS__)

@@ -52,7 +52,6 @@ typedef struct ReasonRow {
         const char *sentence;   /* what it means, no full stop */
         const char *remedy;     /* what to do, no full stop */
         const char *dbus_error; /* full error name */
-        int exit_status;        /* of vfioctl */
 } ReasonRow;
 
 /* Never NULL for a valid reason. */
