@@ -10,18 +10,16 @@
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 
-static const char *log_identifier = "vfiod";
 static const char *log_target = "auto";
 static int log_max_level = LOG_INFO;
 static bool log_stream_is_journal;
 
-void log_setup(const char *identifier)
+void log_setup(void)
 {
         const char *stream = getenv("JOURNAL_STREAM");
         unsigned long long dev, ino;
         struct stat st;
 
-        log_identifier = identifier;
         /* systemd.exec(5): device and inode of the stream that stderr is connected to. */
         log_stream_is_journal = stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
                                 fstat(STDERR_FILENO, &st) >= 0 && st.st_dev == dev &&
@@ -54,11 +52,6 @@ const char *log_get_target(void)
         return log_target;
 }
 
-const char *log_get_identifier(void)
-{
-        return log_identifier;
-}
-
 static bool log_to_journal(void)
 {
         return streq(log_target, "journal") || (streq(log_target, "auto") && log_stream_is_journal);
@@ -76,7 +69,7 @@ static void send_to_journal(int level, int error, const LogFields *f, const char
         n++
         FIELD(true, "MESSAGE=%s", text);
         FIELD(true, "PRIORITY=%d", level);
-        FIELD(true, "SYSLOG_IDENTIFIER=%s", log_identifier);
+        FIELD(true, "SYSLOG_IDENTIFIER=" LOG_IDENTIFIER);
         FIELD(error != 0, "ERRNO=%d", abs(error));
         FIELD(f && f->message_id, "MESSAGE_ID=%s", f->message_id);
         FIELD(f && f->device, "VFIOD_DEVICE=%s", f->device);

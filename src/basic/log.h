@@ -11,8 +11,10 @@
 
 #include <syslog.h>
 
+#define LOG_IDENTIFIER "vfiod"
+
 /* Reads $JOURNAL_STREAM; call once at start. */
-void log_setup(const char *identifier);
+void log_setup(void);
 
 void log_set_max_level(int level);
 int log_get_max_level(void);
@@ -20,7 +22,6 @@ int log_get_max_level(void);
 /* What LogControl1 shows and sets: auto, journal, console. -EINVAL for anything else. */
 int log_set_target(const char *target);
 const char *log_get_target(void);
-const char *log_get_identifier(void);
 
 typedef struct LogFields {
         const char *message_id; /* 32 hexadecimal digits, or NULL */

@@ -14,7 +14,7 @@ static const char *const levels[] = {
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        const char *value = log_get_identifier();
+        const char *value = LOG_IDENTIFIER;
 
         if (streq(property, "LogLevel"))
                 value = levels[log_get_max_level() & LOG_PRIMASK];

@@ -100,7 +100,7 @@ int main(int argc, char *argv[])
          */
         (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
         (void)mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
-        log_setup("vfiod");
+        log_setup();
         r = parse_argv(argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
