@@ -143,14 +143,9 @@ bool field_equal(const Field *a, const Field *b)
                strv_equal(a->strv, b->strv);
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-        return pci_address_compare(a, b);
-}
-
 bool addresses_contain(const PciAddress *addresses, size_t n, const PciAddress *a)
 {
-        return n > 0 && bsearch(a, addresses, n, sizeof(PciAddress), compare_addresses);
+        return n > 0 && bsearch(a, addresses, n, sizeof(PciAddress), pci_address_compare_void);
 }
 
 int bus_read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error)

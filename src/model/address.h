@@ -43,6 +43,12 @@ static inline int pci_address_compare(const PciAddress *a, const PciAddress *b)
  */
 size_t pci_address_position(const void *entries, size_t n, size_t size, const PciAddress *a);
 
+/* For qsort() and bsearch(). */
+static inline int pci_address_compare_void(const void *a, const void *b)
+{
+        return pci_address_compare(a, b);
+}
+
 static inline bool pci_address_equal(const PciAddress *a, const PciAddress *b)
 {
         return pci_address_compare(a, b) == 0;

@@ -14,15 +14,10 @@ void use_table_done(UseTable *t)
         *t = (UseTable){ 0 };
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-        return pci_address_compare(a, b);
-}
-
 bool use_table_asks(const UseTable *t, const PciAddress *address)
 {
         return t->n_asked > 0 &&
-               bsearch(address, t->asked, t->n_asked, sizeof(PciAddress), compare_addresses);
+               bsearch(address, t->asked, t->n_asked, sizeof(PciAddress), pci_address_compare_void);
 }
 
 int use_table_ask(UseTable *t, const PciAddress *address)

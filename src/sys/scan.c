@@ -175,11 +175,6 @@ static int read_changed(Look *l, const Inventory *previous)
         return 0;
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-        return pci_address_compare(a, b);
-}
-
 static int compare_devices(const void *a, const void *b)
 {
         return pci_address_compare(&(*(Device *const *)a)->address,
@@ -195,7 +190,7 @@ static int add_unchanged(Look *l, const Inventory *previous)
         if (!all)
                 return -ENOMEM;
         if (l->n_again > 0)
-                qsort(l->again, l->n_again, sizeof(PciAddress), compare_addresses);
+                qsort(l->again, l->n_again, sizeof(PciAddress), pci_address_compare_void);
         if (l->n_devices > 0)
                 qsort(l->devices, l->n_devices, sizeof(Device *), compare_devices);
         for (size_t i = 0; i < previous->n_devices; i++) {
