@@ -45,6 +45,13 @@ int parse_unsigned(const char *s, unsigned base, unsigned max, unsigned *ret)
         return r;
 }
 
+bool name_is_valid(const char *s)
+{
+        size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-");
+
+        return n > 0 && n < 64 && !s[n] && s[0] != '.';
+}
+
 int parse_boolean(const char *s, bool *ret)
 {
         static const char *const words[][2] = {

@@ -11,6 +11,9 @@ _must_check_ int parse_uint(const char *s, unsigned base, uint64_t max, uint64_t
 /* The same for smaller numbers. */
 _must_check_ int parse_unsigned(const char *s, unsigned base, unsigned max, unsigned *ret);
 
+/* Whether this can be a driver's or module's name: 1 to 63 of [A-Za-z0-9_.+-], no leading dot. */
+bool name_is_valid(const char *s);
+
 /* 1/yes/true/on and 0/no/false/off, as in systemd's files. */
 _must_check_ int parse_boolean(const char *s, bool *ret);
 

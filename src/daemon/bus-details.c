@@ -54,16 +54,7 @@ static const char *driver_to(const Snapshot *s, const Operation *op, const Devic
         }
         if (op->kind == OPERATION_SRIOV)
                 return d->driver;
-        switch (op->target) {
-        case TARGET_VFIO:
-                return "vfio";
-        case TARGET_HOST:
-                return "host";
-        case TARGET_NONE:
-                return "none";
-        default:
-                return op->driver;
-        }
+        return target_kind_word(op->target, op->driver);
 }
 
 static char *hazard_names(HazardSet set)

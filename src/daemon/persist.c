@@ -17,20 +17,6 @@ static int file_name(const PciAddress *a, char **ret)
         return asprintf(ret, FILE_PREFIX "%s.conf", PCI_ADDRESS_STR(a)) < 0 ? -ENOMEM : 0;
 }
 
-static const char *driver_word(TargetKind target, const char *driver)
-{
-        switch (target) {
-        case TARGET_DRIVER:
-                return driver;
-        case TARGET_HOST:
-                return "host";
-        case TARGET_NONE:
-                return "none";
-        default:
-                return "vfio";
-        }
-}
-
 /* What the file is to say. `known`: what it says now, or NULL. */
 static Operation file_content(const Rule *known, const Operation *op, int *ret_num_vfs)
 {
@@ -64,7 +50,8 @@ static int file_text(const Device *d, const Rule *known, const Operation *op, ch
                 operation_kind_to_string(op->kind), PCI_ADDRESS_STR(&d->address), d->vendor,
                 d->device);
         if (content.target != TARGET_UNMANAGED)
-                fprintf(f, "\n[Device]\nDriver=%s\n", driver_word(content.target, content.driver));
+                fprintf(f, "\n[Device]\nDriver=%s\n",
+                        target_kind_word(content.target, content.driver));
         for (Reason h = REASON_NONE + 1; reason_is_acceptable(h); h++)
                 if (op->accept & hazard_bit(h))
                         fprintf(f, "Accept=%s\n", reason_to_string(h));

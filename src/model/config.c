@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "model/config.h"
+#include "basic/parse.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,24 +23,27 @@ static const char *const match_key_names[_MATCH_KEY_MAX] = {
 
 DEFINE_STRING_TABLE(match_key, MatchKey);
 
+static const char *const target_words[_TARGET_KIND_MAX] = {
+        [TARGET_VFIO] = "vfio",
+        [TARGET_HOST] = "host",
+        [TARGET_NONE] = "none",
+};
+
 int target_kind_parse(const char *s, TargetKind *ret)
 {
-        static const struct {
-                const char *word;
-                TargetKind kind;
-        } words[] = { { "vfio", TARGET_VFIO }, { "host", TARGET_HOST }, { "none", TARGET_NONE } };
+        TargetKind kind = TARGET_UNMANAGED;
 
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (streq(s, words[i].word)) {
-                        *ret = words[i].kind;
-                        return 0;
-                }
-        /* What the kernel accepts as a driver's name and what is one path component. */
-        if (!s[0] || s[0] == '.' || strlen(s) > 63 ||
-            s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-")])
+        while (kind < _TARGET_KIND_MAX && !streq_ptr(target_words[kind], s))
+                kind++;
+        if (kind == _TARGET_KIND_MAX && !name_is_valid(s))
                 return -EINVAL;
-        *ret = TARGET_DRIVER;
+        *ret = kind < _TARGET_KIND_MAX ? kind : TARGET_DRIVER;
         return 0;
+}
+
+const char *target_kind_word(TargetKind kind, const char *driver)
+{
+        return strempty(kind == TARGET_DRIVER ? driver : target_words[kind]);
 }
 
 Rule *rule_new(const char *name, const char *path)

@@ -51,6 +51,9 @@ typedef enum TargetKind {
 /* "vfio", "host", "none" or a driver's name: kind in `ret`. -EINVAL if it can be no driver name. */
 _must_check_ int target_kind_parse(const char *s, TargetKind *ret);
 
+/* The other way round: "" for TARGET_UNMANAGED. */
+const char *target_kind_word(TargetKind kind, const char *driver);
+
 typedef enum GroupPolicy {
         GROUP_WHOLE,
         GROUP_STRICT,

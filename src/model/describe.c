@@ -69,16 +69,7 @@ static const Rule *find_rule(const Snapshot *s, const PciAddress *a, const Targe
 
 static const char *target_word(const Target *t)
 {
-        static const char *const words[_TARGET_KIND_MAX] = {
-                [TARGET_UNMANAGED] = "",
-                [TARGET_VFIO] = "vfio",
-                [TARGET_HOST] = "host",
-                [TARGET_NONE] = "none",
-        };
-
-        if (!t)
-                return "";
-        return t->kind == TARGET_DRIVER ? t->driver : words[t->kind];
+        return t ? target_kind_word(t->kind, t->driver) : "";
 }
 
 static void node_path(const Device *d, char *buffer, size_t size)

@@ -163,18 +163,6 @@ int request_table_take_back(RequestTable *t, const PciAddress *address, unsigned
         return r < 0 ? r : 1;
 }
 
-static const char *request_target(const Request *r)
-{
-        static const char *const words[_TARGET_KIND_MAX] = {
-                [TARGET_UNMANAGED] = "-",
-                [TARGET_VFIO] = "vfio",
-                [TARGET_HOST] = "host",
-                [TARGET_NONE] = "none",
-        };
-
-        return r->target == TARGET_DRIVER ? r->driver : words[r->target];
-}
-
 int request_table_format(const RequestTable *t, char **ret)
 {
         _cleanup_free_ char *text = NULL;
@@ -185,10 +173,11 @@ int request_table_format(const RequestTable *t, char **ret)
                 return -ENOMEM;
         for (size_t i = 0; i < t->n_requests; i++) {
                 const Request *r = &t->requests[i];
+                const char *target = target_kind_word(r->target, r->driver);
 
                 fprintf(f, "%s %04x:%04x %s %s %x %s%u\n", PCI_ADDRESS_STR(&r->address), r->vendor,
-                        r->device, r->release ? "release" : "bind", request_target(r), r->accept,
-                        r->counts ? "" : "-", r->num_vfs);
+                        r->device, r->release ? "release" : "bind", *target ? target : "-",
+                        r->accept, r->counts ? "" : "-", r->num_vfs);
         }
         if (fclose(f) != 0)
                 return -ENOMEM;

@@ -2,6 +2,7 @@
 
 #include "sys/drivers.h"
 #include "basic/io.h"
+#include "basic/parse.h"
 #include "sys/modules.h"
 #include "sys/sysfs.h"
 
@@ -103,7 +104,7 @@ static int match_line(char *line, void *userdata)
         char *space = strrchr(line, ' ');
         DriverDb *db = userdata;
 
-        if (!space || !sysfs_name_is_valid(space + 1))
+        if (!space || !name_is_valid(space + 1))
                 return 0;
         *space = 0;
         for (size_t i = 0; i < db->cache->n_wanted; i++) {
@@ -137,7 +138,7 @@ int driver_of_module(const Sysroot *root, const char *module, char **ret)
         char path[SYSFS_PATH_SIZE];
         int r;
 
-        if (!sysfs_name_is_valid(module))
+        if (!name_is_valid(module))
                 return -EINVAL;
         sysfs_path(SYSFS_MODULES, module, "drivers", path);
         module_name_normalize(path);
@@ -147,7 +148,7 @@ int driver_of_module(const Sysroot *root, const char *module, char **ret)
         STRV_FOREACH(name, names) {
                 const char *driver = startswith(*name, "pci:");
 
-                if (!driver || !sysfs_name_is_valid(driver))
+                if (!driver || !name_is_valid(driver))
                         continue;
                 *ret = strdup(driver);
                 return *ret ? 0 : -ENOMEM;

@@ -30,9 +30,6 @@ const char *sysfs_path(const char *folder, const char *name, const char *attribu
 #define SYSFS_DEVICE_PATH(address, attribute) \
         SYSFS_PATH(SYSFS_PCI_DEVICES, PCI_ADDRESS_STR(address), attribute)
 
-/* Whether this can be a driver's or module's name: 1 to 63 of [A-Za-z0-9_.+-], no leading dot. */
-bool sysfs_name_is_valid(const char *name);
-
 /* "0x8086", "7", or fallback where the attribute is absent or says something else. */
 uint64_t sysfs_read_number(int dirfd, const char *path, uint64_t max, uint64_t fallback);
 

@@ -2,6 +2,7 @@
 
 /* Loading modules, as modprobe does. */
 
+#include "basic/parse.h"
 #include "sys/drivers.h"
 #include "sys/sysfs.h"
 #include "worker/steps.h"
@@ -77,7 +78,7 @@ int step_load_module(const Sysroot *root, const WorkerRequest *q, WorkerReply *p
         bool by_alias = alias_is_valid(argument);
         int r;
 
-        if (!by_alias && !sysfs_name_is_valid(argument))
+        if (!by_alias && !name_is_valid(argument))
                 return -EINVAL;
         if (!root->is_host)
                 return -ENOSYS;

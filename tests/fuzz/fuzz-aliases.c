@@ -2,6 +2,7 @@
 
 /* modules.alias: a modalias, and in the lines behind it the file. */
 
+#include "basic/parse.h"
 #include "fuzz.h"
 #include "sys/drivers.h"
 #include "sys/sysfs.h"
@@ -30,7 +31,7 @@ static char *find_module(const char *modalias, const uint8_t *data, size_t size)
                 const char *pattern = startswith(line, "alias vfio_pci:");
                 char *space = strrchr(line, ' ');
 
-                if (!pattern || !space || space < pattern || !sysfs_name_is_valid(space + 1))
+                if (!pattern || !space || space < pattern || !name_is_valid(space + 1))
                         continue;
                 *space = 0;
                 if (count(pattern, '*') >= fewest || fnmatch(pattern, modalias + 4, 0) != 0)
