@@ -48,6 +48,20 @@ static inline bool array_grow(void *array, size_t n, size_t size)
 
 #define GROW(array, n) array_grow(&(array), (n), sizeof(*(array)))
 
+/* The same in front of the `i`-th; `n` counts it already. What is there is to be overwritten. */
+static inline bool array_insert(void *array, size_t *n, size_t i, size_t size)
+{
+        char *place;
+
+        if (!array_grow(array, *n, size))
+                return false;
+        place = *(char **)array + i * size;
+        memmove(place + size, place, ((*n)++ - i) * size);
+        return true;
+}
+
+#define INSERT(array, n, i) array_insert(&(array), &(n), (i), sizeof(*(array)))
+
 /* Defines `func##p` for _cleanup_(), from a destructor that accepts NULL. */
 #define DEFINE_CLEANUP_FUNC(type, func)     \
         static inline void func##p(type *p) \

@@ -43,21 +43,19 @@ int source_begin_vfs(Source *source, const Place *place)
 /* A VF named twice would have two places among the section's MAC addresses. */
 static int add_range(VfSection *section, VfRange range)
 {
-        VfRange *ranges;
-        size_t i;
+        size_t i = section->n_ranges;
 
-        for (i = 0; i < section->n_ranges; i++)
-                if (range.first <= section->ranges[i].last &&
-                    section->ranges[i].first <= range.last)
+        for (size_t k = 0; k < section->n_ranges; k++)
+                if (range.first <= section->ranges[k].last &&
+                    section->ranges[k].first <= range.last)
                         return -EEXIST;
         if (section->n_ranges >= CONFIG_VALUES_MAX)
                 return -E2BIG;
-        if (!GROW(section->ranges, section->n_ranges))
+        while (i > 0 && section->ranges[i - 1].first > range.first)
+                i--;
+        if (!INSERT(section->ranges, section->n_ranges, i))
                 return -ENOMEM;
-        ranges = section->ranges;
-        for (i = section->n_ranges++; i > 0 && ranges[i - 1].first > range.first; i--)
-                ranges[i] = ranges[i - 1];
-        ranges[i] = range;
+        section->ranges[i] = range;
         return 0;
 }
 

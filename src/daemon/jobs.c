@@ -331,19 +331,15 @@ static int check_submission(const Manager *m, const Operation *op, sd_bus_error 
 /* At its place, once. */
 static int add_address(Job *j, const PciAddress *a)
 {
-        PciAddress *grown;
         size_t i = j->n_addresses;
 
         while (i > 0 && pci_address_compare(&j->addresses[i - 1], a) > 0)
                 i--;
         if (i > 0 && pci_address_equal(&j->addresses[i - 1], a))
                 return 0;
-        grown = reallocarray(j->addresses, j->n_addresses + 1, sizeof(PciAddress));
-        if (!grown)
+        if (!INSERT(j->addresses, j->n_addresses, i))
                 return -ENOMEM;
-        j->addresses = grown;
-        memmove(&grown[i + 1], &grown[i], (j->n_addresses++ - i) * sizeof(PciAddress));
-        grown[i] = *a;
+        j->addresses[i] = *a;
         return 0;
 }
 

@@ -87,18 +87,13 @@ const Track *manager_find_track(void *userdata, const PciAddress *address)
 Track *manager_track(Manager *m, const PciAddress *address)
 {
         size_t i = track_position(m, address);
-        Track *grown;
 
         if (i < m->n_tracks && pci_address_equal(&m->tracks[i].address, address))
                 return &m->tracks[i];
-        grown = reallocarray(m->tracks, m->n_tracks + 1, sizeof(Track));
-        if (!grown)
+        if (!INSERT(m->tracks, m->n_tracks, i))
                 return NULL;
-        m->tracks = grown;
-        memmove(&grown[i + 1], &grown[i], (m->n_tracks - i) * sizeof(Track));
-        grown[i] = (Track){ .address = *address };
-        m->n_tracks++;
-        return &grown[i];
+        m->tracks[i] = (Track){ .address = *address };
+        return &m->tracks[i];
 }
 
 /* Lets the timer fire in `delay` microseconds, or sooner if it is to anyway. */

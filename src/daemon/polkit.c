@@ -51,13 +51,11 @@ void check_list_done(CheckList *l)
 
 int check_list_add(CheckList *l, const char *action, char *const *details)
 {
-        PolkitCheck *grown = reallocarray(l->checks, l->n_checks + 1, sizeof(PolkitCheck));
         char **copy;
         int r;
 
-        if (!grown)
+        if (!GROW(l->checks, l->n_checks))
                 return -ENOMEM;
-        l->checks = grown;
         r = strv_copy(details, &copy);
         if (r < 0)
                 return r;

@@ -25,14 +25,11 @@ static Serial *serial_find(const Manager *m, const PciAddress *address)
 static Serial *serial_add(Manager *m, const PciAddress *address)
 {
         size_t i = serial_position(m, address);
-        Serial *grown = reallocarray(m->serials, m->n_serials + 1, sizeof(Serial));
 
-        if (!grown)
+        if (!INSERT(m->serials, m->n_serials, i))
                 return NULL;
-        m->serials = grown;
-        memmove(&grown[i + 1], &grown[i], (m->n_serials++ - i) * sizeof(Serial));
-        grown[i] = (Serial){ .address = *address };
-        return &grown[i];
+        m->serials[i] = (Serial){ .address = *address };
+        return &m->serials[i];
 }
 
 void manager_forget_serial(Manager *m, const PciAddress *address)

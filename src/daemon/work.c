@@ -135,13 +135,11 @@ static int make_origin(const Manager *m, const Device *d, const Origin *known,
 static int put_origin(Work *w, Origin *o)
 {
         OriginTable *t = &w->manager->origins;
-        Origin *grown = reallocarray(w->before, w->n_before + 1, sizeof(Origin)), *found;
+        Origin *found = origin_table_find(t, &o->address);
 
-        if (!grown)
+        if (!GROW(w->before, w->n_before))
                 return -ENOMEM;
-        w->before = grown;
-        found = origin_table_find(t, &o->address);
-        grown[w->n_before++] = found ? *found : (Origin){ .address = o->address };
+        w->before[w->n_before++] = found ? *found : (Origin){ .address = o->address };
         if (found)
                 *found = (Origin){ .address = o->address };
         return origin_table_put(t, o);

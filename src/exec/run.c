@@ -66,14 +66,11 @@ static void run_fail(Run *run, Reason reason, const PciAddress *address, char *d
 /* Takes over `detail`. */
 static int run_note(Run *run, Reason reason, const PciAddress *address, char *detail)
 {
-        RunNote *grown = reallocarray(run->result.notes, run->result.n_notes + 1, sizeof(RunNote));
-
-        if (!grown) {
+        if (!GROW(run->result.notes, run->result.n_notes)) {
                 free(detail);
                 return -ENOMEM;
         }
-        run->result.notes = grown;
-        grown[run->result.n_notes++] = (RunNote){ *address, reason, detail };
+        run->result.notes[run->result.n_notes++] = (RunNote){ *address, reason, detail };
         return 0;
 }
 

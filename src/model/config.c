@@ -188,30 +188,25 @@ bool config_rule_is_broken(const Config *config, const char *name)
 
 int config_add_rule(Config *c, Rule *r)
 {
-        Rule **grown = reallocarray(c->rules, c->n_rules + 1, sizeof(Rule *));
-        size_t i;
+        size_t i = c->n_rules;
 
-        if (!grown)
+        while (i > 0 && strcmp(c->rules[i - 1]->name, r->name) > 0)
+                i--;
+        if (!INSERT(c->rules, c->n_rules, i))
                 return -ENOMEM;
-        c->rules = grown;
-        for (i = c->n_rules; i > 0 && strcmp(c->rules[i - 1]->name, r->name) > 0; i--)
-                c->rules[i] = c->rules[i - 1];
         c->rules[i] = r;
-        c->n_rules++;
         return 0;
 }
 
 int config_add_diagnostic(Config *c, const char *path, unsigned line, unsigned column, bool error,
                           const char *format, ...)
 {
-        Diagnostic *grown = reallocarray(c->diagnostics, c->n_diagnostics + 1, sizeof(Diagnostic));
         Diagnostic d = { .line = line, .column = column, .error = error };
         va_list ap;
         int r;
 
-        if (!grown)
+        if (!GROW(c->diagnostics, c->n_diagnostics))
                 return -ENOMEM;
-        c->diagnostics = grown;
         va_start(ap, format);
         r = vasprintf(&d.message, format, ap);
         va_end(ap);

@@ -352,15 +352,12 @@ static int collect_absent(const Rule *rule, const Inventory *inv, Desired *d)
 {
         STRV_FOREACH(p, rule->match.patterns[MATCH_ADDRESS]) {
                 PciAddress a;
-                Absent *grown;
 
                 if (pci_address_parse(*p, &a) < 0 || inventory_find(inv, &a) ||
                     absent_is_known(d, &a))
                         continue;
-                grown = reallocarray(d->absent, d->n_absent + 1, sizeof(Absent));
-                if (!grown)
+                if (!GROW(d->absent, d->n_absent))
                         return -ENOMEM;
-                d->absent = grown;
                 d->absent[d->n_absent++] = (Absent){ a, rule };
         }
         return 0;

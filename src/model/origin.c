@@ -94,26 +94,16 @@ bool origin_table_knows(const OriginTable *t, const Device *d, bool vfio)
 
 int origin_table_put(OriginTable *t, Origin *o)
 {
-        Origin *found = origin_table_find(t, &o->address), *grown;
-        size_t i;
+        Origin *found = origin_table_find(t, &o->address);
+        size_t i = origin_position(t, &o->address);
 
         o->stamp = t->last_stamp + 1;
-        if (found) {
-                t->last_stamp++;
+        if (found)
                 origin_done(found);
-                *found = *o;
-                *o = (Origin){ 0 };
-                return 0;
-        }
-        grown = reallocarray(t->origins, t->n_origins + 1, sizeof(Origin));
-        if (!grown)
+        else if (!INSERT(t->origins, t->n_origins, i))
                 return -ENOMEM;
-        t->origins = grown;
-        i = origin_position(t, &o->address);
-        memmove(&t->origins[i + 1], &t->origins[i], (t->n_origins - i) * sizeof(Origin));
         t->origins[i] = *o;
         t->last_stamp++;
-        t->n_origins++;
         *o = (Origin){ 0 };
         return 0;
 }

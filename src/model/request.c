@@ -35,7 +35,7 @@ const Request *request_table_find(const RequestTable *t, const PciAddress *addre
 
 int request_table_put(RequestTable *t, const Request *r)
 {
-        Request *found = request_find(t, &r->address), *grown;
+        Request *found = request_find(t, &r->address);
         _cleanup_free_ char *driver = NULL;
         size_t i;
 
@@ -51,14 +51,10 @@ int request_table_put(RequestTable *t, const Request *r)
         if (found) {
                 free(found->driver);
         } else {
-                grown = reallocarray(t->requests, t->n_requests + 1, sizeof(Request));
-                if (!grown)
-                        return -ENOMEM;
-                t->requests = grown;
                 i = request_position(t, &r->address);
+                if (!INSERT(t->requests, t->n_requests, i))
+                        return -ENOMEM;
                 found = &t->requests[i];
-                memmove(found + 1, found, (t->n_requests - i) * sizeof(Request));
-                t->n_requests++;
         }
         *found = *r;
         found->driver = TAKE_PTR(driver);

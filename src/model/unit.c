@@ -20,12 +20,9 @@ void unit_done(Unit *u)
 
 static int append_address(PciAddress **list, size_t *n, const PciAddress *address)
 {
-        PciAddress *grown = reallocarray(*list, *n + 1, sizeof(PciAddress));
-
-        if (!grown)
+        if (!GROW(*list, *n))
                 return -ENOMEM;
-        *list = grown;
-        grown[(*n)++] = *address;
+        (*list)[(*n)++] = *address;
         return 0;
 }
 
@@ -42,13 +39,10 @@ int unit_add_back(Unit *u, const PciAddress *address)
 /* Takes over `s.argument`, also on failure. */
 static int append_step(Unit *u, Step s)
 {
-        Step *grown = reallocarray(u->steps, u->n_steps + 1, sizeof(Step));
-
-        if (!grown) {
+        if (!GROW(u->steps, u->n_steps)) {
                 free(s.argument);
                 return -ENOMEM;
         }
-        u->steps = grown;
         u->steps[u->n_steps++] = s;
         return 0;
 }
@@ -101,12 +95,9 @@ int unit_add_vf_setting(Unit *u, const PciAddress *vf, const VfSettings *setting
 
 int unit_add_check(Unit *u, const PciAddress *address, HazardSet accept, bool goes)
 {
-        Check *grown = reallocarray(u->checks, u->n_checks + 1, sizeof(Check));
-
-        if (!grown)
+        if (!GROW(u->checks, u->n_checks))
                 return -ENOMEM;
-        u->checks = grown;
-        grown[u->n_checks++] = (Check){ *address, accept, goes };
+        u->checks[u->n_checks++] = (Check){ *address, accept, goes };
         return 0;
 }
 
@@ -121,12 +112,10 @@ int unit_add_node_access(Unit *u, const PciAddress *address, const Access *acces
 
 int unit_refuse(Unit *u, Reason reason, const PciAddress *address, const char *detail)
 {
-        Refusal *grown = reallocarray(u->refusals, u->n_refusals + 1, sizeof(Refusal));
         char *copy = NULL;
 
-        if (!grown)
+        if (!GROW(u->refusals, u->n_refusals))
                 return -ENOMEM;
-        u->refusals = grown;
         if (detail) {
                 copy = strdup(detail);
                 if (!copy)
@@ -186,11 +175,8 @@ int unit_copy(const Unit *u, Unit *ret)
 
 int plan_add_unit(Plan *p, Unit *u)
 {
-        Unit *grown = reallocarray(p->units, p->n_units + 1, sizeof(Unit));
-
-        if (!grown)
+        if (!GROW(p->units, p->n_units))
                 return -ENOMEM;
-        p->units = grown;
         p->units[p->n_units++] = *u;
         *u = (Unit){ 0 };
         return 0;

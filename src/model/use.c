@@ -23,18 +23,14 @@ bool use_table_asks(const UseTable *t, const PciAddress *address)
 int use_table_ask(UseTable *t, const PciAddress *address)
 {
         size_t i = t->n_asked;
-        PciAddress *grown;
 
         if (use_table_asks(t, address))
                 return 0;
-        grown = reallocarray(t->asked, t->n_asked + 1, sizeof(PciAddress));
-        if (!grown)
-                return -ENOMEM;
-        t->asked = grown;
-        while (i > 0 && pci_address_compare(&grown[i - 1], address) > 0)
+        while (i > 0 && pci_address_compare(&t->asked[i - 1], address) > 0)
                 i--;
-        memmove(&grown[i + 1], &grown[i], (t->n_asked++ - i) * sizeof(PciAddress));
-        grown[i] = *address;
+        if (!INSERT(t->asked, t->n_asked, i))
+                return -ENOMEM;
+        t->asked[i] = *address;
         return 0;
 }
 
