@@ -138,6 +138,7 @@ static int worker_meet(Worker *w, pid_t pid)
         _cleanup_close_ int fd = open_process(pid);
         int r;
 
+        w->pid = pid; /* from now on it may be at work */
         if (fd < 0)
                 return fd;
         if (poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR))
@@ -148,7 +149,6 @@ static int worker_meet(Worker *w, pid_t pid)
         if (r < 0)
                 return r;
         TAKE_FD(fd);
-        w->pid = pid;
         return sd_event_source_set_priority(w->child, EXIT_PRIORITY);
 }
 
@@ -169,7 +169,8 @@ static int on_worker_io(sd_event_source *s, int fd, uint32_t revents, void *user
                 if (!w->abandoned)
                         return 0;
         }
-        if (w->pid == 0)
+        /* Nothing else would tell of its end. */
+        if (!w->child)
                 return worker_died(w);
         worker_close(w);
         return 0;
