@@ -12,10 +12,14 @@
 
 typedef struct Work Work;
 
+/* When what could not be asked, for want of a worker process, is asked again. */
+#define ASK_AGAIN_USEC (5 * USEC_PER_SEC)
+
 /* A serial number once read, or found missing; the read is slow and needs a worker. */
 typedef struct Serial {
         PciAddress address;
         bool asked, known, has;
+        bool told; /* that nobody could be asked for it */
         uint64_t value;
 } Serial;
 

@@ -40,12 +40,33 @@ void manager_forget_serial(Manager *m, const PciAddress *address)
                 memmove(s, s + 1, (size_t)(&m->serials[m->n_serials--] - (s + 1)) * sizeof(Serial));
 }
 
+/* Nobody was asked. A card without its number would be another one, and given back. */
+static void ask_again(Manager *m, Serial *s)
+{
+        int r;
+
+        if (!s->told)
+                log_full(LOG_WARNING, 0, &(LogFields){ .device = PCI_ADDRESS_STR(&s->address) },
+                         "Failed to ask for its serial number, trying again: no worker process "
+                         "can be started.");
+        s->told = true;
+        s->asked = false;
+        m->look_all = true;
+        r = manager_schedule_look(m, ASK_AGAIN_USEC);
+        if (r < 0)
+                log_error_errno(r, "Failed to schedule a look at the devices: %m");
+}
+
 static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const WorkerReply *reply,
                          void *userdata)
 {
         Manager *m = userdata;
         Serial *s = serial_find(m, &q->address);
 
+        if (s && outcome == POOL_NO_WORKER) {
+                ask_again(m, s);
+                return;
+        }
         if (s) {
                 s->known = true;
                 s->has = outcome == POOL_REPLIED && reply->error == 0 && reply->has_serial;

@@ -146,7 +146,9 @@ static void on_reported(const WorkerRequest *q, PoolOutcome outcome, const Worke
         pf->asked = false;
         if (end < pf->n_vfs && !pf->stale)
                 ask(m, pf, end);
-        r = manager_schedule_look(m, 0);
+        /* Nobody was asked if no worker can be started. */
+        pf->stale = pf->stale || outcome == POOL_NO_WORKER;
+        r = manager_schedule_look(m, outcome == POOL_NO_WORKER ? ASK_AGAIN_USEC : 0);
         if (r < 0)
                 log_error_errno(r, "Failed to schedule a look at the devices: %m");
 }
