@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* The last reply is read before the exit is seen. */
+/* What a worker has said is read before its exit, or the end of its time, is seen. */
 enum { EXIT_PRIORITY = SD_EVENT_PRIORITY_NORMAL + 10 };
 
 typedef struct Pending {
@@ -183,6 +183,9 @@ static int on_worker_timeout(sd_event_source *s, uint64_t usec, void *userdata)
 
         if (!p || w->abandoned)
                 return 0;
+        /* Its service has not got to it. Whoever does later finds the socket closed, and ends. */
+        if (w->pid == 0)
+                return worker_died(w);
         w->abandoned = true;
         if (worker_verb_locks(p->request.verb))
                 w->pool->hold(&p->request.address, POOL_STUCK, w->pool->userdata);
@@ -203,6 +206,8 @@ static int worker_listen(Worker *w, sd_event_io_handler_t handler)
         if (r >= 0)
                 r = sd_event_add_time(p->event, &w->timer, CLOCK_MONOTONIC, 0, 0, on_worker_timeout,
                                       w);
+        if (r >= 0)
+                r = sd_event_source_set_priority(w->timer, EXIT_PRIORITY);
         return r < 0 ? r : sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
 }
 
