@@ -300,7 +300,8 @@ int check_net(const Sysroot *root, const Device *d, UseTable *uses)
         nl_socket_modify_cb(t.socket, NL_CB_VALID, NL_CB_CUSTOM, on_message, &t);
         if (nl_connect(t.socket, NETLINK_ROUTE) < 0)
                 return 0;
-        for (int type = RTM_GETADDR; type; type = type == RTM_GETADDR ? RTM_GETROUTE : 0)
+        for (int type = RTM_GETADDR; type && t.error >= 0;
+             type = type == RTM_GETADDR ? RTM_GETROUTE : 0)
                 if (nl_send_simple(t.socket, type, NLM_F_DUMP, (void *)&any, sizeof(any)) >= 0)
                         (void)nl_recvmsgs_default(t.socket);
         return t.error;
