@@ -107,7 +107,7 @@ static int run(void)
         /* Commands of modprobe.d must not have it. */
         if (fcntl(WORKER_FD, F_SETFD, FD_CLOEXEC) < 0)
                 return -errno;
-        /* Signals to the whole unit are for the daemon; a worker ends with its socket. */
+        /* A terminal's signals are for the daemon; a worker ends with its socket. */
         (void)signal(SIGHUP, SIG_IGN);
         (void)signal(SIGINT, SIG_IGN);
         r = sysroot_open(arg_root, &root);

@@ -333,13 +333,18 @@ class Sim:
         else:
             self.wait_for(lambda: self.vfioctl("jobs").status == 0, "vfiod does not answer")
 
-    def start_service(self):
-        """vfiod-worker.socket and vfiod-worker.service."""
+    def start_socket(self):
+        """vfiod-worker.socket alone. Returns it."""
         self.worker = "/run/vfiod/worker"
         pathlib.Path(self.worker).unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            listener.bind(self.worker)
-            listener.listen()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(self.worker)
+        listener.listen()
+        return listener
+
+    def start_service(self, listener=None):
+        """And vfiod-worker.service."""
+        with listener or self.start_socket() as listener:
             self.service = subprocess.Popen([PROGRAMS["WORKER"]], stdin=subprocess.DEVNULL, env=self.environment(),
                                             pass_fds=[3], preexec_fn=lambda: os.dup2(listener.fileno(), 3))
 

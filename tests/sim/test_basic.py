@@ -114,6 +114,35 @@ class ServiceTest(SimTest):
         sim.wait_driver(NVME, "vfio-pci")
 
 
+    def test_a_service_that_does_not_begin(self):
+        """Who is not served in time is not served at all."""
+        sim = self.sim("qemu", service=True)
+        sim.write_config("./vfiod.conf", "[Daemon]\nWriteTimeoutSec=300ms\n")
+        sim.stop_service()
+        listener = sim.start_socket()
+        sim.start()
+        self.assertIn("no worker process can be started", sim.vfioctl("bind", NVME).err)
+        self.assertEqual(sim.list()[NVME]["state"], "failed")
+        sim.start_service(listener)
+        sim.expect(0, "bind", IGB)  # behind all that were waiting
+        self.assertEqual(sim.driver(NVME), "nvme")
+        self.assertFalse([w for w in sim.log() if NVME in w["path"] + w["value"]], sim.evidence())
+
+    def test_serial_numbers_wait_for_the_service(self):
+        """A card whose number nobody can be asked for is not taken for one without."""
+        sim = self.sim("qemu", service=True)
+        sim.declare("SerialNumber=52-54-00-ff-ff-00-00-01")
+        sim.start()
+        self.assertEqual(sim.driver(IGB), "vfio-pci")
+        sim.stop()
+        sim.stop_service()
+        sim.start(settled=False)
+        sim.wait_for(lambda: "Failed to ask for its serial number" in sim.errors(), "it does not say what is missing")
+        sim.start_service()
+        sim.wait_for(lambda: sim.list().get(IGB, {}).get("state") == "ready", "it is not known again")
+        self.assertEqual([w for w in sim.log() if "unbind" in w["path"] and w["value"] == IGB][1:], [])
+
+
 class SriovTest(SimTest):
     def check(self, host, pf, count, expected, **options):
         sim = self.sim(host, **options)
