@@ -251,9 +251,8 @@ _must_check_ int bus_open_dict(sd_bus_message *m);
  * interface with an open a{sv}; and all entries of devices and groups, and of jobs.
  */
 _must_check_ int bus_open_object(sd_bus_message *m, const char *path);
-_must_check_ int bus_close_object(sd_bus_message *m);
 _must_check_ int bus_open_interface(sd_bus_message *m, const char *name);
-_must_check_ int bus_close_interface(sd_bus_message *m);
+_must_check_ int bus_close_entry(sd_bus_message *m); /* of either */
 _must_check_ int bus_append_objects(const Bus *b, sd_bus_message *m);
 _must_check_ int bus_append_jobs(Bus *b, sd_bus_message *m);
 

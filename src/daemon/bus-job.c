@@ -106,9 +106,9 @@ int bus_append_jobs(Bus *b, sd_bus_message *m)
                         if (v->type == _SD_BUS_VTABLE_PROPERTY)
                                 r = append_property(b, m, path, v);
                 if (r >= 0)
-                        r = bus_close_interface(m);
+                        r = bus_close_entry(m);
                 if (r >= 0)
-                        r = bus_close_object(m);
+                        r = bus_close_entry(m);
         }
         return r;
 }

@@ -246,11 +246,11 @@ static int append_object(sd_bus_message *m, const Snapshot *s, const ObjectKind 
 
                 r = i->describe(s, key, write_field, &w);
                 if (w.open && r >= 0)
-                        r = bus_close_interface(m);
+                        r = bus_close_entry(m);
                 else if (!w.open && r == -ENOENT)
                         r = 0;
         }
-        return r < 0 ? r : bus_close_object(m);
+        return r < 0 ? r : bus_close_entry(m);
 }
 
 int bus_append_objects(const Bus *b, sd_bus_message *m)

@@ -104,7 +104,7 @@ int bus_open_object(sd_bus_message *m, const char *path)
         return r < 0 ? r : sd_bus_message_open_container(m, 'a', "{sa{sv}}");
 }
 
-int bus_close_object(sd_bus_message *m)
+int bus_close_entry(sd_bus_message *m)
 {
         int r = sd_bus_message_close_container(m);
 
@@ -119,11 +119,6 @@ int bus_open_interface(sd_bus_message *m, const char *name)
         if (r >= 0)
                 r = sd_bus_message_append_basic(m, 's', name);
         return r < 0 ? r : bus_open_dict(m);
-}
-
-int bus_close_interface(sd_bus_message *m)
-{
-        return bus_close_object(m);
 }
 
 int bus_append_addresses(sd_bus_message *m, const PciAddress *addresses, size_t n)

@@ -168,6 +168,12 @@ def systemd_integration(host):
             " && systemctl service-log-level vfiod info")
     host.sh("[[ $(systemctl show -P WatchdogUSec vfiod) = 3min ]]")
     host.contains("status", host.sh("systemctl show -P StatusText vfiod").out, "ready")
+    writers = host.sh("""
+        systemctl start vfiod-worker
+        for unit in vfiod vfiod-worker; do
+                [ ! -w /proc/$(systemctl show -P MainPID $unit)/root/sys/devices ] || echo $unit
+        done""").out.split()
+    host.same("who can write into sysfs", writers, ["vfiod-worker"])
     host.sh("systemctl kill -s HUP vfiod; systemctl reload vfiod; systemctl is-active vfiod")
     host.sh("systemd-analyze verify --man=no vfiod.service vfiod-worker.service vfiod-worker.socket"
             " vfiod-wait-settled.service vfiod-settled.target")
