@@ -14,7 +14,9 @@ struct Run {
         bool *done;          /* parallel to current->steps */
         size_t next;         /* first step of the phase after this one */
         size_t outstanding;
-        bool checked; /* it was asked again who uses the devices */
+        unsigned n_asked; /* who uses the devices: first of all, and right before one is taken */
+        bool inspected;   /* what some device has now is known */
+        bool prepared;    /* what is written comes next */
         OriginTable before;
         uint64_t timeout_usec;
         RunHooks hooks;
@@ -23,6 +25,7 @@ struct Run {
 };
 
 static void run_phase(Run *run);
+static void run_prepare(Run *run);
 
 Run *run_free(Run *run)
 {
@@ -241,7 +244,7 @@ static void on_checked(const WorkerRequest *q, PoolOutcome outcome, const Worker
                          strdup("who uses it cannot be found out, so it is left as it is"));
         }
         if (run->outstanding == 0)
-                run_phase(run);
+                run_prepare(run);
 }
 
 /* All of them before any is taken: nobody loses a device for a move that is refused. */
@@ -250,7 +253,7 @@ static int submit_checks(Run *run)
         const Unit *u = &run->unit;
         int r = 0;
 
-        run->checked = true;
+        run->n_asked++;
         for (size_t i = 0; i < u->n_checks && r >= 0; i++) {
                 const WorkerRequest q = { .verb = WORKER_CHECK_USE,
                                           .address = u->checks[i].address,
@@ -269,7 +272,7 @@ static bool checks_are_due(const Run *run)
 {
         StepKind next = run->current->steps[run->next].kind;
 
-        return !run->checked && run->unit.n_checks > 0 && run->current == &run->unit &&
+        return run->n_asked < 2 && run->unit.n_checks > 0 && run->current == &run->unit &&
                (next == STEP_UNBIND || next == STEP_SET_NUMVFS);
 }
 
@@ -358,11 +361,31 @@ static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const Work
                 run_fail(run, REASON_DEVICE_GONE, &q->address,
                          strdup("its driver_override cannot be read"));
         }
-        if (run->outstanding > 0)
+        if (run->outstanding == 0)
+                run_prepare(run);
+}
+
+/*
+ * What each device has is known, nobody uses one, and both are recorded: only then is anything
+ * written. So a refusal leaves no trace, however often the move is tried.
+ */
+static void run_prepare(Run *run)
+{
+        bool goes_on = run->result.ok && !run->result.replan;
+        int r = 0;
+
+        if (run->prepared) {
+                run_phase(run);
                 return;
-        r = run->result.ok && !run->result.replan && !run->unit.restore
-                    ? run->hooks.record(run, &run->before, run->userdata)
-                    : 0;
+        }
+        if (goes_on && run->n_asked == 0) {
+                goes_on = submit_checks(run) >= 0;
+                if (run->outstanding > 0)
+                        return;
+        }
+        run->prepared = true;
+        if (goes_on && run->inspected && !run->unit.restore)
+                r = run->hooks.record(run, &run->before, run->userdata);
         if (r <= 0)
                 run_resume(run, r);
 }
@@ -388,9 +411,11 @@ static int submit_inspection(Run *run, const PciAddress *address)
         int r;
 
         r = pool_submit(run->pool, &q, run->timeout_usec, on_inspected, run);
-        if (r >= 0)
-                run->outstanding++;
-        return r;
+        if (r < 0)
+                return r;
+        run->inspected = true;
+        run->outstanding++;
+        return 0;
 }
 
 /* Asks what each device has before it is taken, or its VFs are made or removed. */
@@ -429,7 +454,11 @@ int run_new(Pool *pool, const Unit *unit, uint64_t timeout_usec, const RunHooks 
         if (r >= 0)
                 r = submit_inspections(run);
         if (r >= 0 && run->outstanding == 0)
-                r = checks_are_due(run) ? submit_checks(run) : submit_phase(run);
+                r = submit_checks(run);
+        if (r >= 0 && run->outstanding == 0) {
+                run->prepared = true;
+                r = submit_phase(run);
+        }
         if (r < 0 && run->outstanding == 0)
                 return r;
         *ret = TAKE_PTR(run);

@@ -163,6 +163,16 @@ def guest_image(kernel, build_dir, project=True):
     return disk, next(base.glob("boot/vmlinuz-*")), next(base.glob("boot/initrd.img-*"))
 
 
+def base_trees(kernels, build_dir):
+    """Makes what takes longest in making the images, and does not need the project."""
+    cache = build_dir / "vm"
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for kernel in kernels:
+            base_tree(kernel, cache)
+
+
 def make_disk(kernel, base, build_dir, project):
     tree = base.with_name(f"tree-{kernel}")
     shutil.rmtree(tree, ignore_errors=True)
