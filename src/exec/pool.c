@@ -128,6 +128,16 @@ static int open_process(pid_t pid)
         return fd < 0 ? -errno : fd;
 }
 
+static int worker_arm(Worker *w, uint64_t timeout_usec)
+{
+        int r;
+
+        if (timeout_usec == USEC_INFINITY)
+                return sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+        r = sd_event_source_set_time_relative(w->timer, timeout_usec);
+        return r < 0 ? r : sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
+}
+
 /*
  * A worker that the service of workers has started says who it is before anything else. It is that
  * process if it has its socket open once the process is held on to.
@@ -149,7 +159,8 @@ static int worker_meet(Worker *w, pid_t pid)
         if (r < 0)
                 return r;
         TAKE_FD(fd);
-        return sd_event_source_set_priority(w->child, EXIT_PRIORITY);
+        r = sd_event_source_set_priority(w->child, EXIT_PRIORITY);
+        return r < 0 || !w->current ? r : worker_arm(w, w->current->timeout_usec);
 }
 
 static int on_worker_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -248,23 +259,13 @@ static Worker *find_idle(const Pool *p, unsigned *ret_active)
         return idle;
 }
 
-static int worker_arm(Worker *w, uint64_t timeout_usec)
-{
-        int r;
-
-        if (timeout_usec == USEC_INFINITY)
-                return sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
-        r = sd_event_source_set_time_relative(w->timer, timeout_usec);
-        return r < 0 ? r : sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
-}
-
 /* Takes over `pending`; a worker that cannot be asked counts as one that died. */
 static void worker_ask(Worker *w, Pending *pending)
 {
         int r;
 
         w->current = pending;
-        r = worker_arm(w, pending->timeout_usec);
+        r = worker_arm(w, w->pid == 0 ? WORKER_START_USEC : pending->timeout_usec);
         if (r >= 0 && send(w->fd, &pending->request, sizeof(pending->request),
                            MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 r = -errno;

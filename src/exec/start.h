@@ -11,3 +11,9 @@
  * it is no child, and says itself who it is.
  */
 _must_check_ int worker_start(const char *path, const Sysroot *root, int *ret_fd, pid_t *ret_pid);
+
+/*
+ * A worker that has not said who it is by then will not. A service manager that is busy, as while
+ * a host starts, takes its time, which is none of a write.
+ */
+#define WORKER_START_USEC (30 * USEC_PER_SEC)

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import time
@@ -117,16 +118,30 @@ class ServiceTest(SimTest):
     def test_a_service_that_does_not_begin(self):
         """Who is not served in time is not served at all."""
         sim = self.sim("qemu", service=True)
-        sim.write_config("./vfiod.conf", "[Daemon]\nWriteTimeoutSec=300ms\n")
         sim.stop_service()
         listener = sim.start_socket()
         sim.start()
-        self.assertIn("no worker process can be started", sim.vfioctl("bind", NVME).err)
+        self.assertIn("no worker process can be started", sim.vfioctl("bind", NVME, timeout=90).err)
         self.assertEqual(sim.list()[NVME]["state"], "failed")
         sim.start_service(listener)
         sim.expect(0, "bind", IGB)  # behind all that were waiting
         self.assertEqual(sim.driver(NVME), "nvme")
         self.assertFalse([w for w in sim.log() if NVME in w["path"] + w["value"]], sim.evidence())
+
+    def test_a_service_that_begins_late(self):
+        """Its start is no write that hangs."""
+        sim = self.sim("qemu", service=True)
+        sim.write_config("./vfiod.conf", "[Daemon]\nWriteTimeoutSec=200ms\n")
+        sim.stop_service()
+        listener = sim.start_socket()
+        sim.start()
+        with subprocess.Popen([PROGRAMS["VFIOCTL"], "bind", NVME], env=sim.environment()) as bind:
+            sim.wait_for(lambda: select.select([listener], [], [], 0)[0], "no worker was asked for")
+            # The pause is the thing tested: it is longer than a write may take.
+            self.assertRaises(subprocess.TimeoutExpired, bind.wait, 1)
+            sim.start_service(listener)
+            self.assertEqual(bind.wait(60), 0, sim.evidence())
+        self.assertEqual(sim.driver(NVME), "vfio-pci")
 
     def test_serial_numbers_wait_for_the_service(self):
         """A card whose number nobody can be asked for is not taken for one without."""
