@@ -263,9 +263,12 @@ static int choose_former(const DriverDb *db, const Device *d, DriverChoice *ret)
  */
 static bool is_our_vf(const DriverDb *db, const Device *d, const Target *t)
 {
-        const Origin *o = origin_table_find_device(db->origins, d), *pf;
+        const Origin *o, *pf;
 
-        if (t->kind != TARGET_UNMANAGED || !d->is_vf || !o || !o->taken || o->driver)
+        if (t->kind != TARGET_UNMANAGED || !d->is_vf)
+                return false;
+        o = origin_table_find_device(db->origins, d);
+        if (!o || !o->taken || o->driver)
                 return false;
         pf = origin_table_find(db->origins, &d->pf);
         return pf && pf->counted && (!d->driver || d->driver_is_vfio);

@@ -21,6 +21,22 @@ Package: linux-image-*
 Pin: release n={}*
 Pin-Priority: 990
 """
+# Which drivers there are before the root file system: those for it only, as many distributions do it,
+# or nearly all, which takes a quarter of the time of a boot here.
+SMALL_INITRD = ["6.12"]
+INITRD = """\
+set -e
+cd "$1"
+mkdir -p etc/initramfs-tools/conf.d etc/initramfs-tools/hooks
+echo MODULES=list > etc/initramfs-tools/conf.d/root
+cat > etc/initramfs-tools/hooks/root <<'END'
+#!/bin/sh
+[ "$1" = prereqs ] && exit
+. /usr/share/initramfs-tools/hook-functions
+manual_add_modules virtio_pci virtio_blk ext4
+END
+chmod 755 etc/initramfs-tools/hooks/root
+"""
 EXCLUDED = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"]
 PROGRAMS = {  # installed in /usr/local/bin of the guest
     "vm-agent": [HERE / "agent.c"],
@@ -104,7 +120,8 @@ def apt_sources(suites):
 def base_tree(kernel, cache):
     """The directory with the Debian tree around a kernel, made if the cache has none."""
     suite = guest_suite(kernel)
-    content = "\n".join([suite, *PACKAGES, *EXCLUDED, CUSTOMISE, PREFERENCES])
+    initrd = INITRD if kernel in SMALL_INITRD else "true"
+    content = "\n".join([suite, *PACKAGES, *EXCLUDED, CUSTOMISE, PREFERENCES, initrd])
     tree = cache / f"base-{kernel}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     if tree.exists():
         return tree
@@ -118,6 +135,7 @@ def base_tree(kernel, cache):
             *[f"--dpkgopt=path-exclude={path}" for path in EXCLUDED],
             f"--setup-hook=echo '{PREFERENCES.format(KERNELS[kernel])}' > "
             "\"$1/etc/apt/preferences.d/kernel\"",
+            f"--setup-hook={initrd}",
             f"--include={','.join(PACKAGES)}", suite, work,
             *apt_sources(sorted({suite, KERNELS[kernel]})))
     command("sh", "-c", CUSTOMISE, cwd=work)
