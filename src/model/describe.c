@@ -79,12 +79,13 @@ static void node_path(const Device *d, char *buffer, size_t size)
         snprintf(buffer, size, "%s", there ? DEVICE_NODE(d) : "");
 }
 
+/* Nothing, if `d` is NULL. */
 static void put_match_value(Writer *w, const char *name, MatchKey key, const Device *d,
                             const Origin *o)
 {
         char buffer[MATCH_VALUE_SIZE];
 
-        put_string(w, name, match_value(key, d, o, buffer));
+        put_string(w, name, d ? match_value(key, d, o, buffer) : "");
 }
 
 static void put_status(Writer *w, const DeviceStatus *s)
@@ -103,20 +104,23 @@ static void put_sriov(Writer *w, const Device *d)
         put_uint(w, "TotalVFs", d->total_vfs);
 }
 
-/* Fields of the function itself; of an absent one, those of a device that has nothing. */
-static void put_hardware(Writer *w, const Device *d, const Origin *o)
+/*
+ * Fields of the function itself. `found` is NULL for an absent one, and `d` then a device that has
+ * nothing.
+ */
+static void put_hardware(Writer *w, const Device *found, const Device *d, const Origin *o)
 {
         _cleanup_strv_ char **resets = NULL;
 
         if (d->reset_methods && strv_split(d->reset_methods, " \n", &resets) < 0)
                 w->r = -ENOMEM;
-        put_match_value(w, "SubsystemId", MATCH_SUBSYSTEM_ID, d, o);
+        put_match_value(w, "SubsystemId", MATCH_SUBSYSTEM_ID, found, o);
         put_uint(w, "Revision", d->revision);
         put_match_value(w, "HostDriver", MATCH_DRIVER, d, o);
         put_strv(w, "ResetMethods", resets);
         put_bool(w, "BootVGA", d->boot_vga);
         put_string(w, "Slot", d->slot);
-        put_match_value(w, "Path", MATCH_PATH, d, o);
+        put_match_value(w, "Path", MATCH_PATH, found, o);
         put_string(w, "Topology", d->topology);
         put_strv(w, "NetworkInterfaces", d->netdevs);
         put_match_value(w, "MACAddress", MATCH_MAC_ADDRESS, d, o);
@@ -141,13 +145,8 @@ int describe_device(const Snapshot *s, const PciAddress *address, field_handler_
                 return -ENOENT;
         node_path(d, node, sizeof(node));
         put_address(&w, "Address", address);
-        if (found) {
-                put_match_value(&w, "Id", MATCH_ID, d, o);
-                put_match_value(&w, "Class", MATCH_CLASS, d, o);
-        } else {
-                put_string(&w, "Id", "");
-                put_string(&w, "Class", "");
-        }
+        put_match_value(&w, "Id", MATCH_ID, found, o);
+        put_match_value(&w, "Class", MATCH_CLASS, found, o);
         put_string(&w, "Driver", d->driver);
         put_status(&w, status);
         put_int(&w, "Group", d->group);
@@ -156,7 +155,7 @@ int describe_device(const Snapshot *s, const PciAddress *address, field_handler_
         put_string(&w, "VFIONode", node);
         put_string(&w, "Rule", rule ? rule->name : "");
         put_string(&w, "Target", target_word(t));
-        put_hardware(&w, d, o);
+        put_hardware(&w, found, d, o);
         return w.r;
 }
 
