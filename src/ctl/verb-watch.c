@@ -176,6 +176,7 @@ static void dispatch(const Ctl *c, json_object *objects, json_object *signal)
 int verb_monitor(Ctl *c, char **args)
 {
         _cleanup_json_ json_object *objects = NULL;
+        json_object *manager;
         int r = bus_watch(c, "path_namespace");
 
         if (r != 0)
@@ -183,6 +184,10 @@ int verb_monitor(Ctl *c, char **args)
         if (bus_has_daemon(c) <= 0)
                 return bus_no_daemon();
         r = bus_get_objects(c, &objects);
+        if (r == 0)
+                r = bus_get_all(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, &manager);
+        if (r == 0)
+                json_add(get_or_add(objects, VFIOD_PATH), VFIOD_MANAGER_INTERFACE, manager);
         while (r == 0) {
                 _cleanup_json_ json_object *signal = NULL;
 
@@ -238,7 +243,7 @@ int verb_jobs(Ctl *c, char **args)
 int verb_cancel(Ctl *c, char **args)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_json_ json_object *reply = NULL;
+        _cleanup_json_ json_object *reply = NULL, *objects = NULL;
         _cleanup_free_ char *path = NULL;
         uint64_t id;
         int r = parse_uint(args[0], 10, UINT64_MAX, &id);
@@ -247,7 +252,11 @@ int verb_cancel(Ctl *c, char **args)
                 return fail(STATUS_USAGE, "not the number of a job: '%s'; see 'vfioctl jobs'",
                             args[0]);
         path = format_text(VFIOD_JOB_PREFIX "/%" PRIu64, id);
-        r = bus_new_call(c, path, VFIOD_JOB_INTERFACE, "Cancel", &m);
+        r = bus_get_objects(c, &objects);
+        if (r == 0 && !json_object_object_get(objects, path))
+                return fail(STATUS_FAILED, "no such job: '%s'; see 'vfioctl jobs'", args[0]);
+        if (r == 0)
+                r = bus_new_call(c, path, VFIOD_JOB_INTERFACE, "Cancel", &m);
         if (r != 0)
                 return r;
         agent_open(c);

@@ -4,6 +4,7 @@
 import errno
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -162,6 +163,26 @@ class DaemonTest(HostTest):
         host.expect(0, "bind", A)
         self.assertEqual((host.state(B), host.driver(B)), ("ready", "vfio-pci"))
         self.assertEqual(host.requests(f"unbind {B} vfio-pci"), [])
+
+    def test_no_such_job(self):
+        self.host.start()
+        self.assertEqual(self.host.expect(1, "cancel", "999"), "vfioctl: no such job: '999'; see 'vfioctl jobs'\n")
+
+    def test_monitor_prints_changes_only(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        monitor = host.spawn_ctl("monitor", "--json=short")
+
+        def is_seen():
+            host.expect(0, "bind", A)
+            host.expect(0, "release", A)
+            return select.select([monitor.stdout], [], [], 0)[0]
+        host.wait("nothing is printed", is_seen)
+        monitor.terminate()
+        events = [json.loads(line) for line in monitor.communicate(timeout=DEADLINE_SEC)[0].splitlines()]
+        self.assertTrue({e["event"] for e in events} & {"device", "job"})
+        self.assertNotIn("manager", [e["event"] for e in events], "vfiod was ready before, and is")
 
     def test_a_cancelled_job_leaves_what_others_asked_for(self):
         host = self.host
