@@ -300,7 +300,9 @@ int verb_who(Ctl *c, char **args)
         _cleanup_json_ json_object *devices = NULL, *users = json_new_list();
         _cleanup_(use_table_done) UseTable uses = { 0 };
         _cleanup_(sysroot_done) Sysroot root = SYSROOT_NULL;
-        int r = source_devices(c, args, SELECT_ALL, &devices);
+        /* What uses a device uses the bridge above it too, and would be told of the bridge alone.
+         */
+        int r = source_devices(c, args, SELECT_ENDPOINTS, &devices);
 
         if (r != 0)
                 return r;
