@@ -22,7 +22,9 @@ static int open_bus(Ctl *c)
         int r = c->bus ? 0 : sd_bus_open_system(&c->bus);
 
         if (r < 0)
-                return fail(STATUS_NO_DAEMON, "cannot connect to the bus: %s", strerror(-r));
+                return fail(STATUS_NO_DAEMON,
+                            "cannot connect to the bus: %s (look at dbus.socket, or at --address=)",
+                            strerror(-r));
         return 0;
 }
 
@@ -112,7 +114,7 @@ static int error_status(const sd_bus_error *e, int error)
 }
 
 /* The hazards in lines of "ADDRESS: refused: HAZARD: sentence (remedy)" that can be accepted. */
-static void say_accept(const char *message)
+static void say_accept(const Ctl *c, const char *message)
 {
         _cleanup_strv_ char **hazards = NULL;
         _cleanup_free_ char *words = NULL;
@@ -126,11 +128,13 @@ static void say_accept(const char *message)
         if (!hazards)
                 return;
         words = must(strv_join(hazards, ","));
-        fail(STATUS_REFUSED, "to accept: --accept=%s", words);
+        fail(STATUS_REFUSED,
+             c->takes_accept ? "to accept: --accept=%s" : "to accept: Accept=%s in its file",
+             words);
 }
 
 /* Each line of the daemon's message; for refusals also what would allow it. */
-static int say_error(const sd_bus_error *e, int error)
+static int say_error(const Ctl *c, const sd_bus_error *e, int error)
 {
         _cleanup_strv_ char **lines = NULL;
         int status = error_status(e, error), r;
@@ -145,7 +149,7 @@ static int say_error(const sd_bus_error *e, int error)
         STRV_FOREACH(line, lines)
                 fail(status, "%s", *line);
         if (status == STATUS_REFUSED)
-                say_accept(strempty(e->message));
+                say_accept(c, strempty(e->message));
         return status;
 }
 
@@ -167,7 +171,7 @@ int bus_call(Ctl *c, sd_bus_message *m, json_object **ret)
         /* 0 would be the default of sd-bus. */
         r = sd_bus_call(c->bus, m, MAX(time_left(c), UINT64_C(1)), &e, &reply);
         if (r < 0)
-                return say_error(&e, r);
+                return say_error(c, &e, r);
         return bus_message_to_json(reply, ret);
 }
 

@@ -62,6 +62,7 @@ typedef struct Ctl {
         bool color;
         uint64_t deadline; /* of --timeout=, CLOCK_MONOTONIC; USEC_INFINITY: none */
         char **accept;
+        bool takes_accept; /* the verb does */
         const char *driver;
         const char *root; /* look there, and at no daemon */
 

@@ -245,7 +245,10 @@ static int run(int argc, char **argv)
                 return 0;
         }
         r = parse_verb(&c, argv + optind, &verb, &args);
-        return r != 0 ? r : verb->run(&c, args);
+        if (r != 0)
+                return r;
+        c.takes_accept = verb->special & OPTION_ACCEPT;
+        return verb->run(&c, args);
 }
 
 int main(int argc, char **argv)

@@ -74,15 +74,20 @@ int source_plan(Ctl *c, json_object **ret)
                 r = source_local(c, objects);
         if (r != 0)
                 return r;
+        if (c->offline->config->disabled)
+                fail(0,
+                     "vfiod=off is on the kernel command line: in this boot nothing of it is done");
+        if (c->online && c->offline->partial) {
+                fail(0, "not all can be read by this user: the plan of the files as vfiod last "
+                        "read them");
+                return bus_ask(c, ret, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Plan", "ta{sv}",
+                               UINT64_C(0), 0);
+        }
         if (c->offline->assumed)
                 fail(0, "settings of VFs are known to vfiod only, and not planned for");
         if (config_has_errors(c->offline->config))
                 fail(0, "files are in error and not planned for; see 'vfioctl check'");
-        if (!c->online || !c->offline->partial)
-                return get_local(c, offline_plan, ret);
-        fail(0, "not all can be read by this user: the plan of the files as vfiod last read them");
-        return bus_ask(c, ret, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "Plan", "ta{sv}", UINT64_C(0),
-                       0);
+        return get_local(c, offline_plan, ret);
 }
 
 int source_explain(Ctl *c, const char *address, json_object **ret)
@@ -183,7 +188,7 @@ static int fail_no_pf(json_object *device)
                     row->sentence, row->remedy);
 }
 
-/* Of a "PF/vfN" whose PF is there it is known what is wrong. */
+/* Of a "PF/vfN" whose PF is there it is known what is wrong, and of what was left out. */
 static int fail_no_device(json_object *devices, const char *word)
 {
         const char *index;
@@ -204,7 +209,11 @@ static int fail_no_device(json_object *devices, const char *word)
                             "%s has no VF %s: it has %" PRIi64 " (0 to %" PRIi64 ")",
                             json_word(pf, "address"), index, n, n - 1);
         }
-        return fail(STATUS_NO_DEVICE, "no such device: '%s'", word);
+        for (size_t i = 0; i < json_count(devices); i++)
+                if (names_device(word, json_at(devices, i)))
+                        return fail(STATUS_NO_DEVICE,
+                                    "'%s' names only bridges; name the devices behind them", word);
+        return fail(STATUS_NO_DEVICE, "no such device: '%s'; 'vfioctl list' has all", word);
 }
 
 int source_devices(Ctl *c, char **words, SelectMode mode, json_object **ret)

@@ -148,7 +148,7 @@ test_list() {
         run 0 --root="$root" list --json=pretty
         json 'len(j) == 7'
         run 5 --root="$root" list 0000:99:00.0
-        has 'no device' "$err" "^vfioctl: no such device: '0000:99:00.0'$"
+        has 'no device' "$err" "^vfioctl: no such device: '0000:99:00.0'; 'vfioctl list' has all$"
         [ -z "$out" ] || fail 'output in spite of an error' "$out"
 }
 
@@ -169,7 +169,7 @@ test_vf_names() {
         run 5 --root="$root" list 04:00.0/vf0
         has 'VF of no PF' "$err" '^vfioctl: 0000:04:00.0: sriov-unsupported: .* \(.*\)$'
         run 5 --root="$root" list eth9/vf0
-        has 'VF of nothing' "$err" "^vfioctl: no such device: 'eth9/vf0'$"
+        has 'VF of nothing' "$err" "^vfioctl: no such device: 'eth9/vf0'; 'vfioctl list' has all$"
 }
 
 test_groups() {
@@ -198,6 +198,10 @@ test_show() {
         json 'j["address"] == "0000:06:00.0" and j["driver_override"] == "vfio-pci" and j["boot_vga"]'
         run 0 --root="$root" show group:13 -j
         json 'len(j) == 4'
+        declare_file 50-absent.conf '[Match]' 'Address=0000:99:00.0' '[Device]' 'Driver=vfio'
+        run 0 --root="$root" show --json=short 99:00.0
+        json 'j["state"] == "absent" and not [k for k in ("id", "class", "subsystem_id", "path", "group") if j[k]]'
+        rm "$root/etc/vfiod/devices.d/50-absent.conf"
         run 5 --root="$root" show eth99
         run 2 --root="$root" show
 }
@@ -228,6 +232,8 @@ test_plan_sriov() {
         hasnt 'who' "$out" '^0000:04'
         run 0 --root="$root" who -j 04:00.0
         json 'j == []'
+        run 5 --root="$root" who '03:*'
+        has 'a bridge' "$err" "^vfioctl: '03:\*' names only bridges; name the devices behind them$"
         run 5 --root="$root" who 99:00.0
         run 2 --root="$root" who
         rm -r "$root/proc/4711" "$root/sys/devices/pci0000:00/0000:05:10.0/driver"
@@ -256,6 +262,11 @@ test_plan() {
                 '0000:04:00.0: bind to vfio-pci' '0000:04:02.0: bind to vfio-pci'
         hasnt 'plan: the bridge' "$out" 0000:03:00.0
         run 8 --root="$root" plan --check
+        hasnt 'plan of a boot with vfiod' "$err" .
+        echo 'quiet vfiod=off' >"$root/proc/cmdline"
+        run 0 --root="$root" plan
+        has 'plan of a boot without vfiod' "$err" 'vfiod=off .*nothing'
+        echo 'quiet' >"$root/proc/cmdline"
         run 0 --root="$root" plan --json=short
         json 'all(s["type"] == "step" and s["group"] == 13 for s in j)'
         json '[s["device"] for s in j if s["kind"] == "unbind"] == ["0000:04:00.0"]'
@@ -360,6 +371,7 @@ test_usage() {
         run 6 --address=unix:path="$dir/none" wait
         run 6 --address=unix:path="$dir/none" bind 04:00.0
         run 6 --address=unix:path="$dir/none" jobs
+        has 'no bus' "$err" '^vfioctl: cannot connect to the bus: .* \(.*dbus\.socket.*\)$'
         run 0 --version
         has version "$out" '^vfioctl [0-9]'
         "$vfioctl" --root="$root" list | head -n 0

@@ -2,6 +2,7 @@
 """What the host needs is refused by name, with its holder and a remedy; accepted by that name it goes."""
 
 import concurrent.futures
+import json
 import subprocess
 import unittest
 
@@ -77,6 +78,20 @@ class HazardTest(SimTest):
         self.assertIn("/dev/dm-0 holds /dev/nvme0n1p2", sim.expect(3, "bind", "--accept=mounted-filesystem", NVME))
         self.assertEqual((sim.driver(NVME), sim.log()), ("nvme", []))
         sim.expect(0, "bind", "--accept=mounted-filesystem,block-holder", NVME)
+
+    def test_who_of_all_devices(self):
+        sim = self.host(mounts=("253:0 /srv",))
+        users = json.loads(sim.expect(0, "who", "*", "--json=short"))
+        self.assertIn((NVME, "mounted-filesystem"), [(u["address"], u["use"]) for u in users])
+
+    def test_an_apply_names_what_would_allow_it(self):
+        sim = self.host(mounts=("8:1 /srv",))
+        sim.declare(f"Address={SATA}")
+        sim.expect(0, "reload")
+        self.assertEqual(sim.settled(), 8)
+        said = sim.expect(3, "apply")
+        self.assertIn("Accept=mounted-filesystem", said)
+        self.assertNotIn("--accept", said, "apply has no such option")
 
     def test_only_the_last_path_to_a_namespace_counts(self):
         lines = ("block nvme0c1n1 at=0000:06:00.0 path=nvme/nvme1",)
