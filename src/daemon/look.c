@@ -49,8 +49,8 @@ static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
                 r = manager_arm(m, &m->tidy_timer, TIDY_USEC, on_tidy);
         if (r < 0) {
                 log_error_errno(r, "Failed to look at the devices, trying again: %m");
-                manager_look_at_all(userdata);
-                return manager_schedule_look(userdata, USEC_PER_SEC);
+                m->look_all = true;
+                return manager_schedule_look(m, USEC_PER_SEC);
         }
         return 0;
 }

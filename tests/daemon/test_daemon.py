@@ -455,6 +455,23 @@ class DaemonTest(HostTest):
         host.expect(0, "bind", B)
         self.assertEqual(host.driver(B), "vfio-pci")
 
+    def test_a_look_that_fails_is_tried_again_once_a_second(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.start()
+        devices = host.root / "sys/bus/pci/devices"
+        aside = devices.with_name("aside")
+        devices.rename(aside)
+        devices.write_text("")
+        begin = time.monotonic()
+        host.expect(1, "reload")
+        host.wait("it is not tried again", lambda: host.errors().count("Failed to look at the devices") >= 3)
+        self.assertGreater(time.monotonic() - begin, 1.5)
+        devices.unlink()
+        aside.rename(devices)
+        host.wait_state(A, "unmanaged")
+        host.expect(0, "bind", A)
+
     def test_it_ends_also_where_the_bus_never_answers(self):
         host = self.host
         host.add_device(A, 1)
