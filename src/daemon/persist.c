@@ -78,17 +78,25 @@ static int check_earlier_rule(const Manager *m, const Device *d, const char *nam
         return 0;
 }
 
+static int check_write(const Manager *m, const PciAddress *a, sd_bus_error *error)
+{
+        const Device *d = inventory_find(m->inventory, a);
+        _cleanup_free_ char *name = NULL;
+        int r;
+
+        if (!d)
+                return -ENODEV;
+        r = file_name(a, &name);
+        return r < 0 ? r : check_earlier_rule(m, d, name, error);
+}
+
 static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bus_error *error)
 {
         _cleanup_free_ char *path = NULL, *name = NULL, *text = NULL;
         const Device *d = inventory_find(m->inventory, a);
         int r;
 
-        if (!d)
-                return -ENODEV;
         r = file_name(a, &name);
-        if (r >= 0)
-                r = check_earlier_rule(m, d, name, error);
         if (r >= 0 && asprintf(&path, DEVICES_DIRECTORY "/%s", name) < 0)
                 r = -ENOMEM;
         if (r >= 0)
@@ -97,10 +105,10 @@ static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bu
                 r = sysroot_make_folder(&m->root, DEVICES_DIRECTORY);
         if (r >= 0)
                 r = replace_file_at(m->root.root, path, text, strlen(text), 0644);
-        if (r < 0 && !sd_bus_error_is_set(error))
+        if (r < 0)
                 return sd_bus_error_set_errnof(error, -r, "Failed to write '/%s': %s", path,
                                                strerrordesc_np(-r));
-        return r;
+        return 0;
 }
 
 /* The file says it now; what else was asked for of the device stays. */
@@ -123,32 +131,45 @@ static int forget_request(Manager *m, const Operation *op, const PciAddress *a)
 
 int persist_write(Manager *m, const Operation *op, sd_bus_error *error)
 {
-        for (size_t i = 0; i < op->n_addresses; i++) {
-                int r = write_one(m, op, &op->addresses[i], error);
+        int r = 0;
 
-                if (r >= 0)
-                        r = forget_request(m, op, &op->addresses[i]);
-                if (r < 0)
-                        return r;
-        }
-        return manager_reload(m, false);
+        for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
+                r = check_write(m, &op->addresses[i], error);
+        for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
+                r = write_one(m, op, &op->addresses[i], error);
+        for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
+                r = forget_request(m, op, &op->addresses[i]);
+        return r < 0 ? r : manager_reload(m, false);
 }
 
-/* Takes away the file of ours that decides for the device; another's file is its owner's to change.
- */
+/* Its target if a file decides for the device, or NULL. */
+static const Target *find_decided(const Manager *m, const PciAddress *a)
+{
+        ssize_t i = inventory_index(m->inventory, a);
+
+        return i >= 0 && m->desired->targets[i].rule ? &m->desired->targets[i] : NULL;
+}
+
+/* Another's file is its owner's to change. */
+static int check_removal(const Manager *m, const PciAddress *a, sd_bus_error *error)
+{
+        const Target *t = find_decided(m, a);
+
+        if (!t || (startswith(t->rule->name, FILE_PREFIX) && t->pf_rule != t->rule))
+                return 0;
+        return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED,
+                                 "%s: the file '%s' decides for it: change or remove it",
+                                 PCI_ADDRESS_STR(a), t->rule->path);
+}
+
 static int remove_one(Manager *m, const PciAddress *a, sd_bus_error *error)
 {
+        const Target *t = find_decided(m, a);
         _cleanup_free_ char *path = NULL;
-        ssize_t i = inventory_index(m->inventory, a);
-        const Rule *rule = i < 0 ? NULL : m->desired->targets[i].rule;
 
-        if (!rule)
+        if (!t)
                 return 0;
-        if (!startswith(rule->name, FILE_PREFIX) || m->desired->targets[i].pf_rule == rule)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED,
-                                         "%s: the file '%s' decides for it: change or remove it",
-                                         PCI_ADDRESS_STR(a), rule->path);
-        if (asprintf(&path, DEVICES_DIRECTORY "/%s", rule->name) < 0)
+        if (asprintf(&path, DEVICES_DIRECTORY "/%s", t->rule->name) < 0)
                 return -ENOMEM;
         if (unlinkat(m->root.root, path, 0) < 0 && errno != ENOENT)
                 return sd_bus_error_set_errnof(error, errno, "Failed to remove '/%s': %m", path);
@@ -157,11 +178,11 @@ static int remove_one(Manager *m, const PciAddress *a, sd_bus_error *error)
 
 int persist_release(Manager *m, const Operation *op, sd_bus_error *error)
 {
-        for (size_t i = 0; i < op->n_addresses; i++) {
-                int r = remove_one(m, &op->addresses[i], error);
+        int r = 0;
 
-                if (r < 0)
-                        return r;
-        }
-        return manager_reload(m, false);
+        for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
+                r = check_removal(m, &op->addresses[i], error);
+        for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
+                r = remove_one(m, &op->addresses[i], error);
+        return r < 0 ? r : manager_reload(m, false);
 }

@@ -423,6 +423,25 @@ class DaemonTest(HostTest):
         host.start()
         self.assertEqual(host.state(A), "ready")
 
+    def test_what_cannot_last_for_one_device_changes_nothing_for_another(self):
+        host = self.host
+        other = host.root / "etc/vfiod/devices.d/10-test.conf"
+        host.add_device(A, 1)
+        host.add_device(B, 2)
+        host.declare("Address=00:03.1", "Driver=host")
+        host.start()
+        host.expect(0, "bind", A)
+        self.assertIn(other.name, host.expect(1, "bind", "--persist", A, B))
+        self.assertEqual(list(other.parent.iterdir()), [other])
+        host.expect(0, "apply")
+        self.assertEqual([host.driver(A), host.state(A)], ["vfio-pci", "ready"])
+        host.expect(0, "bind", "--persist", A)
+        self.assertIn(other.name, host.expect(1, "release", "--persist", A, B))
+        self.assertEqual(len(list(other.parent.iterdir())), 2)
+        host.expect(0, "release", "--persist", A)
+        self.assertEqual(list(other.parent.iterdir()), [other])
+        self.assertEqual(host.driver(A), "e1000")
+
     def test_sighup_during_startup_is_not_readiness(self):
         host = self.host
         host.add_device(A, 1)
