@@ -3,6 +3,7 @@
 #include "exec/run.h"
 #include "basic/strv.h"
 #include "exec/step-error.h"
+#include "model/unit.h"
 
 #include <stdio.h>
 
@@ -291,12 +292,17 @@ static bool begin_rollback(Run *run)
         return run->done;
 }
 
-static bool all_done(const Run *run)
+/* VFs that were made again while no driver took them are not yet as they were. */
+static bool is_rolled_back(const Run *run)
 {
-        for (size_t i = 0; i < run->current->n_steps; i++)
+        const Unit *u = &run->undo;
+        const Step *count = unit_find_step(u, STEP_SET_NUMVFS, &u->members[0]);
+
+        for (size_t i = 0; i < u->n_steps; i++)
                 if (!run->done[i])
                         return false;
-        return true;
+        return !count || streq(count->argument, "0") ||
+               !unit_find_step(u, STEP_SET_AUTOPROBE, &u->members[0]);
 }
 
 /* Called when nothing is outstanding: the next phase, the way back, or the end. */
@@ -313,7 +319,7 @@ static void run_phase(Run *run)
         }
         if (run->result.stuck || run->result.replan || (forward && !run->result.ok) ||
             run->next >= run->current->n_steps) {
-                run->result.rolled_back = !forward && all_done(run);
+                run->result.rolled_back = !forward && is_rolled_back(run);
                 run_end(run);
                 return;
         }

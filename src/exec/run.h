@@ -23,7 +23,7 @@ typedef struct RunResult {
         bool stuck;         /* a write has not returned: nothing more may be written there */
         bool begun;         /* some step was asked for */
         bool counted;       /* and a number of VFs among them */
-        bool rolled_back;   /* every step that was done has been taken back */
+        bool rolled_back;   /* all is as it was before the first step */
         bool replan;        /* ok so far, but a module brought another driver than was planned */
         Reason reason;      /* if not ok */
         PciAddress address; /* the device that it is about */

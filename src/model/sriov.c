@@ -226,6 +226,9 @@ int planner_plan_pf(const Planner *p, size_t index, Unit *u)
         u->num_vfs = pf->num_vfs;
         u->restore = m.target->num_vfs < 0;
         r = unit_add_member(u, &pf->address);
+        /* Those that it has after a number that failed are not left half made. */
+        if (off && pf->num_vfs > 0 && m.target->gave_up != REASON_NONE && vfs_are_settled(p, pf))
+                wanted = (int)pf->num_vfs;
         if (r >= 0 && wanted >= 0)
                 r = refuse_count(u, pf, m.target, wanted);
         if (r < 0 || u->n_refusals > 0)

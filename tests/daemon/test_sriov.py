@@ -297,6 +297,37 @@ class SriovTest(HostTest):
             host.wait_state(vf, "ready")
         self.assertIn("sriov-no-resources", host.expect(0, "explain", PF))
 
+    def test_vfs_that_had_to_go_in_vain_get_the_hosts_driver_again(self):
+        host = self.host
+        state = host.root / "var/lib/vfiod/state"
+        host.add_pf(PF, 1)
+        host.start()
+        host.expect(0, "sriov", PF, "2")
+        host.write("faults/memory-for-vfs", "2")
+        self.assertIn("sriov-no-resources", host.expect(1, "sriov", PF, "5"))
+        for vf in VFS[:2]:
+            host.wait_driver(vf, "igbvf")
+        self.wait_all("ready", [])
+        self.assertEqual(host.autoprobe(PF), "1")
+        # The same where a file goes on asking for them, and somebody else had made the others.
+        host.stop()
+        state.unlink()
+        (host.root / "run/vfiod/requests").unlink()
+        host.declare_vfs(PF, "VirtualFunctions=5\n")
+        before = len(host.requests())
+        host.start()
+        host.wait("the VFs do not come back", lambda: f"numvfs {PF} 2" in host.requests()[before:])
+        for vf in VFS[:2]:
+            host.wait_driver(vf, "igbvf")
+        host.wait_state(PF, "blocked")
+        self.assertIn("sriov-no-resources", host.expect(0, "explain", PF))
+        self.assertEqual(host.autoprobe(PF), "1")
+        self.assertEqual(len(host.requests(f"numvfs {PF} 5")), 2)
+        (host.root / "etc/vfiod/devices.d/10-test.conf").unlink()
+        host.expect(0, "reload")
+        host.wait_state(PF, "unmanaged")
+        self.assertEqual([host.vfs(PF), *map(host.driver, VFS[:2])], [VFS[:2], "igbvf", "igbvf"])
+
     def test_a_number_that_was_not_written_is_tried_again(self):
         """The VFs could not be asked for at the last moment, so none of them went."""
         host = self.host
