@@ -191,7 +191,7 @@ static int parse_origin(char *line, bool this_boot, OriginTable *t)
         if (!has_address || origin_table_find(t, &o.address))
                 return -EBADMSG;
         /* It ends up in a path. */
-        if (o.driver && !name_is_valid(o.driver))
+        if (o.driver && !sysfs_name_is_valid(o.driver))
                 return -EBADMSG;
         if (!this_boot) { /* the kernel has forgotten it, too */
                 o.taken = o.counted = o.autoprobe_off = false;

@@ -5,6 +5,7 @@
 #include "basic/parse.h"
 #include "basic/strv.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 const char *sysfs_path(const char *folder, const char *name, const char *attribute,
@@ -12,6 +13,14 @@ const char *sysfs_path(const char *folder, const char *name, const char *attribu
 {
         snprintf(buffer, SYSFS_PATH_SIZE, "%s/%s/%s", folder, name, attribute);
         return buffer;
+}
+
+bool sysfs_name_is_valid(const char *s)
+{
+        for (const char *c = s; *c; c++)
+                if (*c == '/' || iscntrl((unsigned char)*c))
+                        return false;
+        return s[0] && s[0] != '.' && !streq(s, "(null)"); /* that is how no override reads */
 }
 
 uint64_t sysfs_read_number(int dirfd, const char *path, uint64_t max, uint64_t fallback)

@@ -30,6 +30,12 @@ const char *sysfs_path(const char *folder, const char *name, const char *attribu
 #define SYSFS_DEVICE_PATH(address, attribute) \
         SYSFS_PATH(SYSFS_PCI_DEVICES, PCI_ADDRESS_STR(address), attribute)
 
+/*
+ * Whether this can be a driver or an override of the kernel's: it ends up in a path. Unlike names
+ * in our files it may have spaces, as "budget dvb" does (kernel: drivers/media/pci/ttpci).
+ */
+bool sysfs_name_is_valid(const char *s);
+
 /* "0x8086", "7", or fallback where the attribute is absent or says something else. */
 uint64_t sysfs_read_number(int dirfd, const char *path, uint64_t max, uint64_t fallback);
 

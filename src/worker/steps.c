@@ -335,7 +335,7 @@ int step_run(const Sysroot *root, const WorkerRequest *q, WorkerReply *ret)
 
         reply_init(q, ret);
         if (q->verb < _WORKER_VERB_MAX &&
-            (!steps[q->verb].takes_driver || name_is_valid(q->argument)))
+            (!steps[q->verb].takes_driver || sysfs_name_is_valid(q->argument)))
                 r = steps[q->verb].run(root, q, ret);
         ret->error = r < 0 ? -r : 0;
         return MIN(r, 0);

@@ -64,6 +64,7 @@ static OriginTable some_origins(void)
         OriginTable t = { 0 };
         Origin bare = { .intended = g_strdup(""), .override = g_strdup("pci-stub") };
         Origin none = { .counted = true }, some = { .counted = true, .num_vfs = 127 };
+        Origin spaced = { .driver = g_strdup("budget dvb") }; /* as the kernel calls it */
 
         g_assert_cmpint(pci_address_parse("10000:e1:1f.7", &bare.address), ==, 0);
         put(&t, example("0000:41:00.0"));
@@ -71,6 +72,8 @@ static OriginTable some_origins(void)
         some.autoprobe_off = true;
         some.address.domain = 0x10001;
         none.address.domain = 0x10002;
+        spaced.address.domain = 0x10003;
+        put(&t, spaced);
         put(&t, some);
         put(&t, none);
         return t;
