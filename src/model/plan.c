@@ -93,9 +93,6 @@ static int check_member(const Planner *p, Unit *u, const Move *moves, size_t n, 
                                           NULL);
         if (r >= 0 && member_is_new(p, moves, n, m))
                 r = planner_refuse_hazard(u, m->target, &d->address, REASON_GROUP_CHANGED, NULL);
-        if (r >= 0 && d->boot_vga && m->kind == MOVE_TAKE &&
-            !use_table_find(p->uses, &d->address, REASON_BOOT_DISPLAY))
-                r = planner_refuse_hazard(u, m->target, &d->address, REASON_BOOT_DISPLAY, NULL);
         return r;
 }
 
@@ -156,12 +153,24 @@ static int check_vfs(const Planner *p, Unit *u, const Move *moves, size_t n)
         return r;
 }
 
+/* The firmware's display, wherever it is to go. */
+static int check_display(const Planner *p, Unit *u, const Move *m)
+{
+        const Device *d = m->device;
+
+        if (!d->boot_vga || d->driver_is_vfio || (m->kind != MOVE_TAKE && m->kind != MOVE_DETACH) ||
+            use_table_find(p->uses, &d->address, REASON_BOOT_DISPLAY))
+                return 0;
+        return planner_refuse_hazard(u, m->target, &d->address, REASON_BOOT_DISPLAY, NULL);
+}
+
 /* Who would lose the device. What has let go of it already needs no asking. */
 static int check_uses(const Planner *p, Unit *u, const Move *moves, size_t n)
 {
         int r = 0;
 
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                r = check_display(p, u, &moves[i]);
                 for (size_t k = 0; k < p->uses->n_uses && r >= 0 && move_unbinds(&moves[i]); k++) {
                         const Use *use = &p->uses->uses[k];
 
@@ -170,6 +179,7 @@ static int check_uses(const Planner *p, Unit *u, const Move *moves, size_t n)
                                 r = planner_refuse_hazard(u, moves[i].target, &use->address,
                                                           use->hazard, use->by);
                 }
+        }
         return r;
 }
 

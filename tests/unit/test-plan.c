@@ -231,19 +231,28 @@ static void test_host_driver_in_a_vfio_group_is_refused(void)
         world_done(&w);
 }
 
+/* Whatever is to be done with it. */
 static void test_boot_display_needs_acceptance(void)
 {
-        World w;
+        static const TargetKind kinds[] = { TARGET_VFIO, TARGET_NONE, TARGET_DRIVER };
 
-        world_init(&w);
-        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_VFIO);
-        world_plan(&w);
-        w.inv->devices[inventory_index(w.inv, &w.host.devices[7].address)]->boot_vga = true;
-        plan_free(w.plan);
-        g_assert_cmpint(plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.uses, &w.plan), ==,
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                World w;
+
+                world_init(&w);
+                world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", kinds[i]);
+                if (kinds[i] == TARGET_DRIVER)
+                        w.config->rules[0]->driver = strdup("pci-stub");
+                world_plan(&w);
+                w.inv->devices[inventory_index(w.inv, &w.host.devices[7].address)]->boot_vga = true;
+                plan_free(w.plan);
+                g_assert_cmpint(
+                        plan_compute(w.inv, w.desired, w.choices, &w.origins, &w.uses, &w.plan), ==,
                         0);
-        g_assert_cmpint(w.plan->units[0].refusals[0].reason, ==, REASON_BOOT_DISPLAY);
-        world_done(&w);
+                g_assert_cmpuint(w.plan->units[0].n_refusals, ==, 1);
+                g_assert_cmpint(w.plan->units[0].refusals[0].reason, ==, REASON_BOOT_DISPLAY);
+                world_done(&w);
+        }
 }
 
 static void test_none_takes_the_driver_away(void)
