@@ -233,19 +233,34 @@ static void inherit_from_pfs(const Inventory *inv, Target *targets)
         }
 }
 
+/*
+ * Whether the file in error would decide for the device: no other does, or only one that comes
+ * after it.
+ */
+static bool broken_decides(const Origin *o, const Target *t)
+{
+        if (t->requested)
+                return false;
+        return t->kind == TARGET_UNMANAGED ||
+               (!o->implied && t->rule && strcmp(o->rule, t->rule->name) < 0);
+}
+
 /* A file in error names its devices no more; what was taken for it stays as it is. */
 static void hold_broken(const Config *config, const Inventory *inv, const Origin **origins,
                         Target *targets)
 {
         for (size_t i = 0; i < inv->n_devices; i++) {
                 const Origin *o = origins[i];
+                Target *t = &targets[i];
 
                 if (!o || !o->rule || !config_rule_is_broken(config, o->rule))
                         continue;
-                if (targets[i].kind == TARGET_UNMANAGED && !targets[i].requested)
-                        targets[i].hold = true;
-                else if (o->counted && targets[i].matched && targets[i].num_vfs < 0)
-                        targets[i].num_vfs = (int)inv->devices[i]->num_vfs;
+                if (broken_decides(o, t) && t->kind == TARGET_UNMANAGED)
+                        t->hold = true;
+                else if (broken_decides(o, t))
+                        *t = (Target){ .hold = true, .num_vfs = -1 };
+                else if (o->counted && t->matched && t->num_vfs < 0)
+                        t->num_vfs = (int)inv->devices[i]->num_vfs;
         }
 }
 

@@ -287,6 +287,33 @@ static void test_broken_file_leaves_its_devices(void)
         world_done(&w);
 }
 
+/* Nor does a file that would come after it get them meanwhile; one that comes before it does. */
+static void test_other_files_do_not_get_the_devices_of_a_broken_one(void)
+{
+        World w;
+
+        world_init(&w);
+        world_rule(&w, MATCH_ADDRESS, "0000:07:00.0", TARGET_VFIO);
+        world_plan(&w);
+        world_run(&w);
+        g_assert_cmpstr(w.config->rules[0]->name, ==, "00-rule.conf");
+        free(w.origins.origins[0].rule);
+        w.origins.origins[0].rule = strdup("00-a.conf");
+        config_free(w.config);
+        w.config = config_new();
+        g_assert_cmpint(strv_extend(&w.config->broken, "00-a.conf"), ==, 0);
+        world_rule(&w, MATCH_ADDRESS, "*", TARGET_HOST);
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), ==, 0);
+        free(w.origins.origins[0].rule);
+        w.origins.origins[0].rule = strdup("10-later.conf");
+        free(TAKE_PTR(w.config->broken[0]));
+        w.config->broken[0] = strdup("10-later.conf");
+        world_plan(&w);
+        g_assert_cmpuint(plan_count_steps(w.plan), >, 0);
+        world_done(&w);
+}
+
 /* The file that moved it alone ended, and the one that moved the other member is in error. */
 static void test_a_member_of_a_group_that_is_held_stays(void)
 {
@@ -766,6 +793,7 @@ int main(int argc, char *argv[])
         TEST(boot_display_needs_acceptance);
         TEST(none_takes_the_driver_away);
         TEST(broken_file_leaves_its_devices);
+        TEST(other_files_do_not_get_the_devices_of_a_broken_one);
         TEST(a_member_of_a_group_that_is_held_stays);
         TEST(request_goes_before_files_and_knows_its_card);
         TEST(targets_are_equal_that_say_the_same);
