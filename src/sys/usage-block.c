@@ -96,7 +96,13 @@ static int read_blocks(Blocks *b)
         return r;
 }
 
-/* 36 35 98:0 /dir /mnt rw,noatime master:1 - ext3 /dev/root rw. The number of btrfs is its own. */
+/* Whether mounts of it have numbers of their own, and name disks. Anyone may mount a tmpfs so. */
+static bool names_disks(const char *type)
+{
+        return streq(type, "btrfs") || streq(type, "bcachefs");
+}
+
+/* 36 35 98:0 /dir /mnt rw,noatime master:1 - ext3 /dev/root rw */
 static int on_mount(Look *l, char **fields, size_t n, const void *userdata)
 {
         const char *pid = userdata, *in = " in the mount namespace of process ";
@@ -107,7 +113,7 @@ static int on_mount(Look *l, char **fields, size_t n, const void *userdata)
 
         while (dash < n && !streq(fields[dash], "-"))
                 dash++;
-        if (dash + 2 >= n)
+        if (dash + 2 >= n || (startswith(fields[2], "0:") && !names_disks(fields[dash + 1])))
                 return 0;
         has_number = !startswith(fields[2], "0:");
         sources = has_number ? fields[2] : look_unescape(fields[dash + 2]);

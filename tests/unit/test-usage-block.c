@@ -217,6 +217,18 @@ static void test_other_mount_namespaces(void)
         assert_users(t, "mounted-filesystem: /dev/nvme2n1p1 is mounted at /mnt", NULL);
 }
 
+/* Anyone may call a tmpfs of his own what he likes. */
+static void test_claimed_sources(void)
+{
+        g_autoptr(FakeTree) t = host_with_disks();
+
+        fake_link(t, "proc/300/ns/mnt", "mnt:[2]");
+        fake_file(t, "proc/300/mountinfo",
+                  "22 1 0:50 / /a rw - tmpfs /dev/nvme2n1p1 rw\n"
+                  "23 1 0:51 / /b rw - fuse.x /dev/nvme3n1 rw\n");
+        assert_users(t, NULL, NULL);
+}
+
 /* Rows that end early, long ones, and one that is cut do not hide what stands behind them. */
 static void test_strange_rows(void)
 {
@@ -264,6 +276,7 @@ int main(int argc, char *argv[])
         TEST(btrfs_of_several_devices);
         TEST(zfs);
         TEST(other_mount_namespaces);
+        TEST(claimed_sources);
         TEST(strange_rows);
         TEST(missing_tables);
         TEST(block_names);
