@@ -118,6 +118,30 @@ static void check_devices(json_object *list, const Inventory *inv, const Platfor
             made);
 }
 
+/* A kernel that tells how devices can be reset (5.15 and newer) tells so of some device. */
+static int check_resets(json_object *list, const Inventory *inv)
+{
+        _cleanup_strv_ char **lacking = NULL;
+        _cleanup_free_ char *names = NULL;
+        bool told = false;
+
+        for (size_t i = 0; i < inv->n_devices; i++) {
+                const Device *d = inv->devices[i];
+
+                told = told || d->reset_methods;
+                if (d->driver_is_vfio && !d->reset_methods &&
+                    strv_extend(&lacking, PCI_ADDRESS_STR(&d->address)) < 0)
+                        return -ENOMEM;
+        }
+        if (!told || !lacking)
+                return 0;
+        names = must(strv_join(lacking, " "));
+        say(list, "reset", WARN,
+            "give them only to users who may see what the last one left in them",
+            "the kernel cannot reset these devices on VFIO between users: %s", names);
+        return 0;
+}
+
 static void check_module(json_object *list, const Sysroot *root, const char *name,
                          const char *check)
 {
@@ -224,6 +248,9 @@ int verb_doctor(Ctl *c, char **args)
         check_interrupts(list, &p);
         check_vfio(list, &p);
         check_devices(list, c->offline->inventory, &p);
+        r = check_resets(list, c->offline->inventory);
+        if (r < 0)
+                return r;
         check_module(list, root, "vfio_pci", "module-vfio-pci");
         check_module(list, root, "vfio_iommu_type1", "module-vfio-iommu-type1");
         check_daemon(c, list);

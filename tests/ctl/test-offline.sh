@@ -321,6 +321,10 @@ test_doctor() {
                 '^ok   interrupt-remapping: ' '^ok   module-vfio-pci: ' '^ok   vfio-node: ' \
                 '^ok   sriov: 1 devices .* 1 exist$' '^ok   configuration: '
         hasnt 'doctor: daemon' "$out" daemon
+        hasnt 'a kernel that tells of no resets' "$out" '^warn reset'
+        echo 'flr pm bus' >"$root/sys/devices/pci0000:00/0000:05:00.0/reset_method"
+        run 0 --root="$root" doctor
+        has 'no reset' "$out" '^warn reset: .*users: 0000:06:00.0$' 'remedy: give them only'
 
         echo f020d7 >"$root/sys/class/iommu/dmar0/intel-iommu/ecap"
         run 1 --root="$root" doctor
