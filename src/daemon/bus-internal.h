@@ -146,14 +146,16 @@ typedef struct Caller {
         uint32_t uid; /* UINT32_MAX for callers of reading methods */
 } Caller;
 
-typedef int (*method_run_t)(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error);
-typedef int (*method_derive_t)(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error);
+/* Fills the reply. -EINPROGRESS: that is not sent, the message is answered already, or later. */
+typedef int method_run_t(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                         sd_bus_error *error);
+typedef int method_derive_t(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error);
 
 typedef struct MethodRow {
         const char *interface;
         const char *member; /* no two methods share a name */
-        method_run_t run;
-        method_derive_t derive; /* NULL: open to all */
+        method_run_t *run;
+        method_derive_t *derive; /* NULL: open to all */
 } MethodRow;
 
 /* Ends with a row of NULL. */
@@ -162,11 +164,10 @@ extern const MethodRow bus_method_rows[];
 /* The handler of every method: finds its row and obeys it. */
 int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
-#define READ(interface, member, in, in_names, out, out_names, run) \
-        int run(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error);
+#define READ(interface, member, in, in_names, out, out_names, run) method_run_t run;
 #define WRITE(interface, member, in, in_names, out, out_names, run, derive) \
-        READ(interface, member, in, in_names, out, out_names, run)          \
-        int derive(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error);
+        method_run_t run;                                                   \
+        method_derive_t derive;
 MANAGER_METHODS(READ, WRITE)
 JOB_METHODS(READ, WRITE)
 #undef READ

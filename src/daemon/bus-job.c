@@ -125,7 +125,8 @@ int derive_cancel(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *er
         return check_list_add(checks, POLKIT_ACTION_CONFIGURE, NULL);
 }
 
-int method_cancel(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_cancel(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                  sd_bus_error *error)
 {
         Job *j = find_job(b, sd_bus_message_get_path(m));
         int r;
@@ -141,7 +142,7 @@ int method_cancel(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error 
                                         "called back (release the devices afterwards)");
         if (r == -EALREADY)
                 return sd_bus_error_set(error, SD_BUS_ERROR_FAILED, "The job is over");
-        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+        return r;
 }
 
 /* clang-format off */

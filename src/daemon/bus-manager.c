@@ -5,7 +5,8 @@
 #include "basic/names.h"
 #include "daemon/bus-internal.h"
 
-int method_get_device(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_get_device(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                      sd_bus_error *error)
 {
         Snapshot s = manager_snapshot(b->manager);
         _cleanup_free_ char *path = NULL;
@@ -15,10 +16,11 @@ int method_get_device(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_er
         r = bus_read_device(m, &s, &a, error);
         if (r >= 0)
                 r = bus_device_path(&a, &path);
-        return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
+        return r < 0 ? r : sd_bus_message_append(reply, "o", path);
 }
 
-int method_get_group(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_get_group(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                     sd_bus_error *error)
 {
         Snapshot s = manager_snapshot(b->manager);
         _cleanup_free_ char *path = NULL;
@@ -32,7 +34,7 @@ int method_get_group(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_err
                 return sd_bus_error_setf(error, VFIOD_ERROR("NoSuchGroup"),
                                          "There is no IOMMU group %u", number);
         r = bus_number_path(VFIOD_GROUP_PREFIX, number, &path);
-        return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
+        return r < 0 ? r : sd_bus_message_append(reply, "o", path);
 }
 
 typedef struct Filter {
@@ -82,9 +84,9 @@ static int append_devices(sd_bus_message *reply, const Snapshot *s, Filter *filt
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int method_list_devices(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_list_devices(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                        sd_bus_error *error)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Snapshot s = manager_snapshot(b->manager);
         BusOption options[] = {
                 { .field = { .name = "State", .type = FIELD_STRING } },
@@ -99,11 +101,7 @@ int method_list_devices(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_
         r = bus_read_options(m, options, ELEMENTSOF(options), error);
         if (r >= 0)
                 r = bus_read_flags(m, 0, &flags, error);
-        if (r >= 0)
-                r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = append_devices(reply, &s, &filter);
-        return r < 0 ? r : sd_bus_message_send(reply);
+        return r < 0 ? r : append_devices(reply, &s, &filter);
 }
 
 static int append_groups(sd_bus_message *reply, const Snapshot *s)
@@ -123,9 +121,9 @@ static int append_groups(sd_bus_message *reply, const Snapshot *s)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int method_list_groups(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_list_groups(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                       sd_bus_error *error)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Snapshot s = manager_snapshot(b->manager);
         uint64_t flags;
         int r;
@@ -133,16 +131,12 @@ int method_list_groups(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_e
         r = bus_read_options(m, NULL, 0, error);
         if (r >= 0)
                 r = bus_read_flags(m, 0, &flags, error);
-        if (r >= 0)
-                r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = append_groups(reply, &s);
-        return r < 0 ? r : sd_bus_message_send(reply);
+        return r < 0 ? r : append_groups(reply, &s);
 }
 
-int method_plan(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_plan(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                sd_bus_error *error)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Snapshot s = manager_snapshot(b->manager);
         uint64_t flags;
         int r;
@@ -150,30 +144,22 @@ int method_plan(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *e
         r = bus_read_flags(m, 0, &flags, error);
         if (r >= 0)
                 r = bus_read_options(m, NULL, 0, error);
-        if (r >= 0)
-                r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = bus_append_plan(reply, s.plan, NULL);
-        return r < 0 ? r : sd_bus_message_send(reply);
+        return r < 0 ? r : bus_append_plan(reply, s.plan, NULL);
 }
 
-int method_explain(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_explain(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                   sd_bus_error *error)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Snapshot s = manager_snapshot(b->manager);
         PciAddress a;
         int r;
 
         r = bus_read_device(m, &s, &a, error);
         if (r >= 0)
-                r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
                 r = bus_open_dict(reply);
         if (r >= 0)
                 r = describe_explanation(&s, &a, bus_append_field, reply);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_message_send(reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 int derive_reload(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *error)
@@ -200,9 +186,9 @@ static int append_diagnostics(sd_bus_message *reply, const Config *c)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int method_reload(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_reload(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                  sd_bus_error *error)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         uint64_t flags;
         int r;
 
@@ -215,10 +201,7 @@ int method_reload(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error 
         if (r < 0)
                 return sd_bus_error_set_errnof(error, r, "Cannot reload the configuration: %s",
                                                strerror(-r));
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = append_diagnostics(reply, manager_config(b->manager));
-        return r < 0 ? r : sd_bus_message_send(reply);
+        return append_diagnostics(reply, manager_config(b->manager));
 }
 
 static int append_counts(const Manager *m, sd_bus_message *reply)

@@ -194,19 +194,6 @@ int bus_append_plan(sd_bus_message *m, const Plan *plan, const Operation *op)
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int reply_plan(sd_bus_message *m, const Plan *plan, const Operation *op)
-{
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int r;
-
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "o", "/");
-        if (r >= 0)
-                r = bus_append_plan(reply, plan, op);
-        return r < 0 ? r : sd_bus_message_send(reply);
-}
-
 /* The lines of an error's message, and the error's name. */
 typedef struct Refusals {
         char **lines;
@@ -284,33 +271,29 @@ static int preview(Bus *b, const Operation *op, Desired **ret_desired, Plan **re
         return r;
 }
 
-static int reply_job(Job *j, sd_bus_message *m)
+static int submit(Bus *b, sd_bus_message *m, const Call *c, sd_bus_message *reply,
+                  sd_bus_error *error)
 {
         _cleanup_free_ char *path = NULL;
-        int r;
-
-        r = bus_number_path(VFIOD_JOB_PREFIX, j->id, &path);
-        return r < 0 ? r : sd_bus_reply_method_return(m, "oaa{sv}", path, 0);
-}
-
-static int submit(Bus *b, sd_bus_message *m, const Call *c, sd_bus_error *error)
-{
         Job *j = NULL;
         int r;
 
         r = manager_submit(b->manager, &c->op, &j, error);
         if (r < 0)
                 return r;
-        if (c->flags & VFIOD_FLAG_NO_WAIT)
-                return reply_job(j, m);
+        if (c->flags & VFIOD_FLAG_NO_WAIT) {
+                r = bus_number_path(VFIOD_JOB_PREFIX, j->id, &path);
+                return r < 0 ? r : sd_bus_message_append(reply, "oaa{sv}", path, 0);
+        }
         if (job_is_over(j))
                 bus_answer_job(j, m);
         else
                 j->message = sd_bus_message_ref(m);
-        return 1;
+        return -EINPROGRESS;
 }
 
-int method_operation(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+int method_operation(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
+                     sd_bus_error *error)
 {
         _cleanup_(desired_freep) Desired *desired = NULL;
         _cleanup_(plan_freep) Plan *plan = NULL;
@@ -324,13 +307,13 @@ int method_operation(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_err
         r = preview(b, &c.op, &desired, &plan, error);
         if (r < 0)
                 return r;
-        if (c.flags & VFIOD_FLAG_DRY_RUN)
-                return reply_plan(m, plan, &c.op);
+        if (c.flags & VFIOD_FLAG_DRY_RUN) {
+                r = sd_bus_message_append(reply, "o", "/");
+                return r < 0 ? r : bus_append_plan(reply, plan, &c.op);
+        }
         if (!caller->authorised)
                 return -EACCES;
         /* An Apply goes on with what is not refused; its answer at the end tells of the rest. */
         r = c.op.kind == OPERATION_APPLY ? 0 : bus_check_refusals(plan, &c.op, error);
-        if (r < 0)
-                return r;
-        return submit(b, m, &c, error);
+        return r < 0 ? r : submit(b, m, &c, reply, error);
 }

@@ -45,6 +45,7 @@ static int authorise(Bus *b, sd_bus_message *m, const MethodRow *row, Caller *ca
 int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const MethodRow *row = find_row(sd_bus_message_get_member(m));
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Caller caller = { .authorised = false, .uid = UINT32_MAX };
         Bus *b = userdata;
         int r;
@@ -59,7 +60,12 @@ int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 if (r < 0)
                         return r;
         }
-        return row->run(b, m, &caller, error);
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = row->run(b, m, &caller, reply, error);
+        if (r == -EINPROGRESS)
+                return 1;
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 /* The connection ------------------------------------------------------------------------------- */
