@@ -228,9 +228,6 @@ enum { KIND_DEVICE, KIND_GROUP, _KIND_MAX };
 
 extern const ObjectKind bus_object_kinds[_KIND_MAX];
 
-/* InterfacesRemoved of an object with these interfaces of ours, up to NULL. */
-void bus_emit_removed(sd_bus *bus, const char *path, const char *const *interfaces);
-
 /* The manager's bus; NULL if there is none to send to. */
 sd_bus *bus_get_ready(const Manager *m);
 

@@ -180,7 +180,7 @@ void bus_job_new(Job *j)
 
         if (!bus)
                 return;
-        (void)sd_bus_emit_object_added(bus, path);
+        (void)sd_bus_emit_interfaces_added(bus, path, VFIOD_JOB_INTERFACE, NULL);
         (void)sd_bus_emit_signal(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "JobNew", "to", j->id,
                                  path);
 }
@@ -213,7 +213,7 @@ void bus_job_removed(Job *j)
                 return;
         (void)sd_bus_emit_signal(bus, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, "JobRemoved", "tos",
                                  j->id, path, job_state_to_string(j->state));
-        bus_emit_removed(bus, path, (const char *const[]){ VFIOD_JOB_INTERFACE, NULL });
+        (void)sd_bus_emit_interfaces_removed(bus, path, VFIOD_JOB_INTERFACE, NULL);
 }
 
 bool job_concerns(const Job *j, const PciAddress *a)

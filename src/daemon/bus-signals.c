@@ -132,32 +132,17 @@ static int compare_kind(DirtyList *l, uint8_t kind, const Snapshot *before, cons
 /* Telling ---------------------------------------------------------------------------------------
  */
 
-static const char *const standard_interfaces[] = {
-        "org.freedesktop.DBus.Peer",
-        "org.freedesktop.DBus.Introspectable",
-        "org.freedesktop.DBus.Properties",
-};
-
-void bus_emit_removed(sd_bus *bus, const char *path, const char *const *interfaces)
+/* The names of a set of interfaces. */
+static char **list_interfaces(const ObjectKind *k, uint8_t set,
+                              const char *names[static INTERFACES_MAX + 1])
 {
-        const char *all[ELEMENTSOF(standard_interfaces) + INTERFACES_MAX + 1] = { 0 };
-        size_t n = ELEMENTSOF(standard_interfaces);
-
-        memcpy(all, standard_interfaces, sizeof(standard_interfaces));
-        for (; *interfaces && n < ELEMENTSOF(all) - 1; interfaces++)
-                all[n++] = *interfaces;
-        (void)sd_bus_emit_interfaces_removed_strv(bus, path, (char **)all);
-}
-
-static void emit_gone(sd_bus *bus, const ObjectKind *k, const char *path, uint8_t known)
-{
-        const char *had[INTERFACES_MAX + 1] = { 0 };
         size_t n = 0;
 
         for (size_t i = 0; k->interfaces[i].name; i++)
-                if (known & 1 << i)
-                        had[n++] = k->interfaces[i].name;
-        bus_emit_removed(bus, path, had);
+                if (set & 1 << i)
+                        names[n++] = k->interfaces[i].name;
+        names[n] = NULL;
+        return (char **)names;
 }
 
 /*
@@ -165,36 +150,27 @@ static void emit_gone(sd_bus *bus, const ObjectKind *k, const char *path, uint8_
  * a device is not part of a snapshot, so that it cannot be compared, and changes only together with
  * something that is.
  */
-static void emit_changed(sd_bus *bus, const char *path, const char *name, bool was, bool is)
-{
-        if (was && is)
-                (void)sd_bus_emit_properties_changed_strv(bus, path, name, NULL);
-        else if (is)
-                (void)sd_bus_emit_interfaces_added(bus, path, name, NULL);
-        else if (was)
-                (void)sd_bus_emit_interfaces_removed(bus, path, name, NULL);
-}
-
 static void emit_object(Bus *b, const Dirty *d)
 {
         const ObjectKind *k = &bus_object_kinds[d->kind];
         Snapshot s = manager_snapshot(b->manager);
         uint8_t is = get_interfaces(k, &s, d->key);
+        uint8_t stays = d->replaced ? 0 : d->known & is;
+        const char *names[INTERFACES_MAX + 1];
         _cleanup_free_ char *path = NULL;
 
         if (k->make_path(d->key, &path) < 0)
                 return;
-        if (d->known && is && !d->replaced) {
-                for (size_t i = 0; k->interfaces[i].name; i++)
-                        if (d->changed & 1 << i)
-                                emit_changed(b->bus, path, k->interfaces[i].name, d->known & 1 << i,
-                                             is & 1 << i);
-                return;
-        }
-        if (d->known)
-                emit_gone(b->bus, k, path, d->known);
-        if (is)
-                (void)sd_bus_emit_object_added(b->bus, path);
+        if (d->known & ~stays)
+                (void)sd_bus_emit_interfaces_removed_strv(
+                        b->bus, path, list_interfaces(k, d->known & ~stays, names));
+        if (is & ~stays)
+                (void)sd_bus_emit_interfaces_added_strv(b->bus, path,
+                                                        list_interfaces(k, is & ~stays, names));
+        for (size_t i = 0; k->interfaces[i].name; i++)
+                if (stays & d->changed & 1 << i)
+                        (void)sd_bus_emit_properties_changed_strv(b->bus, path,
+                                                                  k->interfaces[i].name, NULL);
 }
 
 static void emit_manager(Bus *b)
