@@ -163,6 +163,8 @@ static json_object *field_to_json(const Field *f)
                 return f->integer < 0 ? NULL : must(json_object_new_int64(f->integer));
         case FIELD_UINT:
                 return must(json_object_new_int64(f->uinteger));
+        case FIELD_UINT64:
+                return must(json_object_new_uint64(f->number));
         }
         return NULL;
 }

@@ -252,10 +252,7 @@ _must_check_ int bus_open_object(sd_bus_message *m, const char *path);
 _must_check_ int bus_open_interface(sd_bus_message *m, const char *name);
 _must_check_ int bus_close_entry(sd_bus_message *m); /* of either */
 _must_check_ int bus_append_objects(const Bus *b, sd_bus_message *m);
-_must_check_ int bus_append_jobs(Bus *b, sd_bus_message *m);
-
-/* Addresses as an `as`. */
-_must_check_ int bus_append_addresses(sd_bus_message *m, const PciAddress *addresses, size_t n);
+_must_check_ int bus_append_jobs(const Bus *b, sd_bus_message *m);
 
 /* One key that a method's a{sv} may have: the field's name and type, then its value. */
 typedef struct BusOption {

@@ -16,15 +16,6 @@ static Job *find_job(const Bus *b, const char *path)
         return manager_find_job(b->manager, id);
 }
 
-int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                 void **ret_found, sd_bus_error *error)
-{
-        if (!find_job(userdata, path))
-                return 0;
-        *ret_found = userdata;
-        return 1;
-}
-
 int bus_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                       sd_bus_error *error)
 {
@@ -46,50 +37,44 @@ static const char *job_sentence(const Job *j)
         return j->detail ? j->detail : reason_row(j->reason)->sentence;
 }
 
-static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
-                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int describe_job(const Job *j, field_handler_t f, void *userdata)
 {
-        const Job *j = find_job(userdata, path);
+        _cleanup_strv_ char **devices = NULL;
+        int r = 0;
 
-        if (!j)
-                return -ENOENT;
-        if (streq(property, "Id"))
-                return sd_bus_message_append(reply, "t", j->id);
-        if (streq(property, "Kind"))
-                return sd_bus_message_append(reply, "s", operation_kind_to_string(j->kind));
-        if (streq(property, "State"))
-                return sd_bus_message_append(reply, "s", job_state_to_string(j->state));
-        if (streq(property, "Devices"))
-                return bus_append_addresses(reply, j->addresses, j->n_addresses);
-        if (streq(property, "RequesterUID"))
-                return sd_bus_message_append(reply, "u", j->uid);
-        if (streq(property, "Started"))
-                return sd_bus_message_append(reply, "t", j->started_usec);
-        if (streq(property, "Reason"))
-                return sd_bus_message_append(reply, "s", reason_to_string(j->reason));
-        if (streq(property, "Sentence"))
-                return sd_bus_message_append(reply, "s", job_sentence(j));
-        return -ENODATA;
+        for (size_t i = 0; i < j->n_addresses && r >= 0; i++)
+                r = strv_extend(&devices, PCI_ADDRESS_STR(&j->addresses[i]));
+
+        const Field fields[] = {
+                { .name = "Id", .type = FIELD_UINT64, .number = j->id },
+                { .name = "Kind", .string = operation_kind_to_string(j->kind) },
+                { .name = "State", .string = job_state_to_string(j->state) },
+                { .name = "Devices", .type = FIELD_STRV, .strv = devices },
+                { .name = "RequesterUID", .type = FIELD_UINT, .uinteger = j->uid },
+                { .name = "Started", .type = FIELD_UINT64, .number = j->started_usec },
+                { .name = "Reason", .string = reason_to_string(j->reason) },
+                { .name = "Sentence", .string = job_sentence(j) },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(fields) && r >= 0; i++)
+                r = f(&fields[i], userdata);
+        return r;
 }
 
-static int append_property(Bus *b, sd_bus_message *m, const char *path, const sd_bus_vtable *v)
+int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                 void **ret_found, sd_bus_error *error)
 {
-        int r;
+        Bus *b = userdata;
+        const Job *j = find_job(b, path);
 
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', v->x.property.member);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', v->x.property.signature);
-        if (r >= 0)
-                r = property_get(b->bus, path, VFIOD_JOB_INTERFACE, v->x.property.member, m, b,
-                                 NULL);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        description_done(&b->found);
+        if (!j || describe_job(j, description_keep_field, &b->found) < 0)
+                return 0;
+        *ret_found = b;
+        return 1;
 }
 
-int bus_append_jobs(Bus *b, sd_bus_message *m)
+int bus_append_jobs(const Bus *b, sd_bus_message *m)
 {
         int r = 0;
 
@@ -101,10 +86,8 @@ int bus_append_jobs(Bus *b, sd_bus_message *m)
                         r = bus_open_object(m, path);
                 if (r >= 0)
                         r = bus_open_interface(m, VFIOD_JOB_INTERFACE);
-                for (const sd_bus_vtable *v = bus_job_vtable;
-                     r >= 0 && v->type != _SD_BUS_VTABLE_END; v++)
-                        if (v->type == _SD_BUS_VTABLE_PROPERTY)
-                                r = append_property(b, m, path, v);
+                if (r >= 0)
+                        r = describe_job(j, bus_append_field, m);
                 if (r >= 0)
                         r = bus_close_entry(m);
                 if (r >= 0)
@@ -144,22 +127,6 @@ int method_cancel(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_messag
                 return sd_bus_error_set(error, SD_BUS_ERROR_FAILED, "The job is over");
         return r;
 }
-
-/* clang-format off */
-const sd_bus_vtable bus_job_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-        JOB_METHODS(VTABLE_READ, VTABLE_WRITE)
-        CONSTANT("Id", "t"),
-        CONSTANT("Kind", "s"),
-        CHANGING("State", "s"),
-        CONSTANT("Devices", "as"),
-        CONSTANT("RequesterUID", "u"),
-        CONSTANT("Started", "t"),
-        CHANGING("Reason", "s"),
-        CHANGING("Sentence", "s"),
-        SD_BUS_VTABLE_END,
-};
-/* clang-format on */
 
 /* Where the job's signals go, and its path; NULL: nowhere. */
 static sd_bus *job_bus(const Job *j, char **ret_path)

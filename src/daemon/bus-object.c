@@ -359,4 +359,18 @@ const sd_bus_vtable bus_group_vtable[] = {
         CHANGING("NodeMode", "u"),
         SD_BUS_VTABLE_END,
 };
+
+const sd_bus_vtable bus_job_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        JOB_METHODS(VTABLE_READ, VTABLE_WRITE)
+        CONSTANT("Id", "t"),
+        CONSTANT("Kind", "s"),
+        CHANGING("State", "s"),
+        CONSTANT("Devices", "as"),
+        CONSTANT("RequesterUID", "u"),
+        CONSTANT("Started", "t"),
+        CHANGING("Reason", "s"),
+        CHANGING("Sentence", "s"),
+        SD_BUS_VTABLE_END,
+};
 /* clang-format on */

@@ -13,8 +13,8 @@
 static const char *field_signature(FieldType t)
 {
         static const char *const signatures[] = {
-                [FIELD_STRING] = "s", [FIELD_BOOL] = "b",  [FIELD_INT] = "i",
-                [FIELD_UINT] = "u",   [FIELD_STRV] = "as",
+                [FIELD_STRING] = "s", [FIELD_BOOL] = "b",   [FIELD_INT] = "i",
+                [FIELD_UINT] = "u",   [FIELD_UINT64] = "t", [FIELD_STRV] = "as",
         };
 
         return signatures[t];
@@ -33,6 +33,8 @@ int bus_append_value(sd_bus_message *m, const Field *f)
                 return sd_bus_message_append_basic(m, 'i', &f->integer);
         case FIELD_UINT:
                 return sd_bus_message_append_basic(m, 'u', &f->uinteger);
+        case FIELD_UINT64:
+                return sd_bus_message_append_basic(m, 't', &f->number);
         case FIELD_STRV:
                 return sd_bus_message_append_strv(m, (char **)f->strv);
         default:
@@ -121,21 +123,11 @@ int bus_open_interface(sd_bus_message *m, const char *name)
         return r < 0 ? r : bus_open_dict(m);
 }
 
-int bus_append_addresses(sd_bus_message *m, const PciAddress *addresses, size_t n)
-{
-        int r;
-
-        r = sd_bus_message_open_container(m, 'a', "s");
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = sd_bus_message_append(m, "s", PCI_ADDRESS_STR(&addresses[i]));
-        return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
 bool field_equal(const Field *a, const Field *b)
 {
         return a->type == b->type && streq(strempty(a->string), strempty(b->string)) &&
                a->boolean == b->boolean && a->integer == b->integer && a->uinteger == b->uinteger &&
-               strv_equal(a->strv, b->strv);
+               a->number == b->number && strv_equal(a->strv, b->strv);
 }
 
 bool addresses_contain(const PciAddress *addresses, size_t n, const PciAddress *a)

@@ -14,6 +14,7 @@ typedef enum FieldType {
         FIELD_BOOL,   /* b */
         FIELD_INT,    /* i */
         FIELD_UINT,   /* u */
+        FIELD_UINT64, /* t */
         FIELD_STRV,   /* as */
 } FieldType;
 
@@ -24,6 +25,7 @@ typedef struct Field {
         bool boolean;
         int32_t integer;
         uint32_t uinteger;
+        uint64_t number;
         char *const *strv;
 } Field;
 
