@@ -158,13 +158,11 @@ static json_object *field_to_json(const Field *f)
         case FIELD_STRV:
                 return json_new_strv(f->strv);
         case FIELD_BOOL:
-                return must(json_object_new_boolean(f->boolean));
+                return must(json_object_new_boolean(f->number != 0));
         case FIELD_INT:
-                return f->integer < 0 ? NULL : must(json_object_new_int64(f->integer));
         case FIELD_UINT:
-                return must(json_object_new_int64(f->uinteger));
         case FIELD_UINT64:
-                return must(json_object_new_uint64(f->number));
+                return f->number < 0 ? NULL : must(json_object_new_int64(f->number));
         }
         return NULL;
 }

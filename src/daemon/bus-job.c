@@ -46,12 +46,12 @@ static int describe_job(const Job *j, field_handler_t f, void *userdata)
                 r = strv_extend(&devices, PCI_ADDRESS_STR(&j->addresses[i]));
 
         const Field fields[] = {
-                { .name = "Id", .type = FIELD_UINT64, .number = j->id },
+                { .name = "Id", .type = FIELD_UINT64, .number = (int64_t)j->id },
                 { .name = "Kind", .string = operation_kind_to_string(j->kind) },
                 { .name = "State", .string = job_state_to_string(j->state) },
                 { .name = "Devices", .type = FIELD_STRV, .strv = devices },
-                { .name = "RequesterUID", .type = FIELD_UINT, .uinteger = j->uid },
-                { .name = "Started", .type = FIELD_UINT64, .number = j->started_usec },
+                { .name = "RequesterUID", .type = FIELD_UINT, .number = j->uid },
+                { .name = "Started", .type = FIELD_UINT64, .number = (int64_t)j->started_usec },
                 { .name = "Reason", .string = reason_to_string(j->reason) },
                 { .name = "Sentence", .string = job_sentence(j) },
         };

@@ -22,17 +22,15 @@ static const char *field_signature(FieldType t)
 
 int bus_append_value(sd_bus_message *m, const Field *f)
 {
-        int boolean = f->boolean;
+        int32_t word = (int32_t)f->number;
 
         switch (f->type) {
         case FIELD_STRING:
                 return sd_bus_message_append_basic(m, 's', strempty(f->string));
         case FIELD_BOOL:
-                return sd_bus_message_append_basic(m, 'b', &boolean);
         case FIELD_INT:
-                return sd_bus_message_append_basic(m, 'i', &f->integer);
         case FIELD_UINT:
-                return sd_bus_message_append_basic(m, 'u', &f->uinteger);
+                return sd_bus_message_append_basic(m, *field_signature(f->type), &word);
         case FIELD_UINT64:
                 return sd_bus_message_append_basic(m, 't', &f->number);
         case FIELD_STRV:
@@ -126,7 +124,6 @@ int bus_open_interface(sd_bus_message *m, const char *name)
 bool field_equal(const Field *a, const Field *b)
 {
         return a->type == b->type && streq(strempty(a->string), strempty(b->string)) &&
-               a->boolean == b->boolean && a->integer == b->integer && a->uinteger == b->uinteger &&
                a->number == b->number && strv_equal(a->strv, b->strv);
 }
 
@@ -179,6 +176,7 @@ static int read_words(sd_bus_message *m, char ***ret, sd_bus_error *error)
 static int read_option_value(sd_bus_message *m, Field *f, sd_bus_error *error)
 {
         char **words = NULL;
+        int32_t number;
         int r;
 
         switch (f->type) {
@@ -190,7 +188,9 @@ static int read_option_value(sd_bus_message *m, Field *f, sd_bus_error *error)
                                                  BUS_WORD_MAX);
                 return r;
         case FIELD_INT:
-                return sd_bus_message_read(m, "i", &f->integer);
+                r = sd_bus_message_read(m, "i", &number);
+                f->number = r < 0 ? 0 : number;
+                return r;
         case FIELD_STRV:
                 r = read_words(m, &words, error);
                 f->strv = words;

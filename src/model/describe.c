@@ -26,17 +26,17 @@ static void put_string(Writer *w, const char *name, const char *value)
 
 static void put_int(Writer *w, const char *name, int value)
 {
-        put(w, (Field){ .name = name, .type = FIELD_INT, .integer = value });
+        put(w, (Field){ .name = name, .type = FIELD_INT, .number = value });
 }
 
 static void put_uint(Writer *w, const char *name, unsigned value)
 {
-        put(w, (Field){ .name = name, .type = FIELD_UINT, .uinteger = value });
+        put(w, (Field){ .name = name, .type = FIELD_UINT, .number = value });
 }
 
 static void put_bool(Writer *w, const char *name, bool value)
 {
-        put(w, (Field){ .name = name, .type = FIELD_BOOL, .boolean = value });
+        put(w, (Field){ .name = name, .type = FIELD_BOOL, .number = value });
 }
 
 static void put_strv(Writer *w, const char *name, char *const *value)

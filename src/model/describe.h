@@ -22,10 +22,7 @@ typedef struct Field {
         const char *name; /* D-Bus name: NUMANode; JSON has it in snake case: numa_node */
         FieldType type;
         const char *string;
-        bool boolean;
-        int32_t integer;
-        uint32_t uinteger;
-        uint64_t number;
+        int64_t number;
         char *const *strv;
 } Field;
 
