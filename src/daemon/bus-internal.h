@@ -189,20 +189,9 @@ extern const sd_bus_vtable bus_log_control_vtable[];
 #define LOG_CONTROL_PATH "/org/freedesktop/LogControl1"
 #define LOG_CONTROL_INTERFACE "org.freedesktop.LogControl1"
 
-/*
- * Finders and enumerators of devices and groups, and of jobs. A finder answers with the Bus
- * itself: handlers look the object up by its path.
- */
-int bus_object_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                    void **ret_found, sd_bus_error *error);
-int bus_device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
-                         sd_bus_error *error);
-int bus_group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
-                        sd_bus_error *error);
-int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                 void **ret_found, sd_bus_error *error);
-int bus_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
-                      sd_bus_error *error);
+/* The vtables, finders and enumerators of devices and groups, and of jobs. */
+_must_check_ int bus_register_objects(Bus *b);
+_must_check_ int bus_register_jobs(Bus *b);
 
 /* One of ours on an object. `describe` answers -ENOENT for an object that does not have it. */
 typedef struct ObjectInterface {
@@ -220,6 +209,7 @@ typedef struct ObjectKind {
         uint64_t (*key)(const Snapshot *s, size_t i);
         int (*make_path)(uint64_t key, char **ret);
         int (*read_path)(const char *path, uint64_t *ret);
+        sd_bus_node_enumerator_t enumerate;
         /* Whether nothing at all has changed, without a description; false if in doubt. */
         bool (*is_same)(const Snapshot *before, size_t b, const Snapshot *after, size_t a);
 } ObjectKind;
@@ -231,9 +221,8 @@ extern const ObjectKind bus_object_kinds[_KIND_MAX];
 /* The manager's bus; NULL if there is none to send to. */
 sd_bus *bus_get_ready(const Manager *m);
 
-/* Newly allocated. The readers answer -EINVAL for any path that the makers do not make. */
+/* Newly allocated. The reader answers -EINVAL for any path that the maker does not make. */
 _must_check_ int bus_device_path(const PciAddress *a, char **ret);
-_must_check_ int bus_device_from_path(const char *path, PciAddress *ret);
 _must_check_ int bus_number_path(const char *prefix, uint64_t number, char **ret);
 _must_check_ int bus_number_from_path(const char *prefix, const char *path, uint64_t *ret);
 

@@ -16,8 +16,8 @@ static Job *find_job(const Bus *b, const char *path)
         return manager_find_job(b->manager, id);
 }
 
-int bus_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
-                      sd_bus_error *error)
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                     sd_bus_error *error)
 {
         const Bus *b = userdata;
         _cleanup_strv_ char **nodes = NULL;
@@ -61,8 +61,9 @@ static int describe_job(const Job *j, field_handler_t f, void *userdata)
         return r;
 }
 
-int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                 void **ret_found, sd_bus_error *error)
+/* As for other objects: bus-object.c. */
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                void **ret_found, sd_bus_error *error)
 {
         Bus *b = userdata;
         const Job *j = find_job(b, path);
@@ -72,6 +73,15 @@ int bus_job_find(sd_bus *bus, const char *path, const char *interface, void *use
                 return 0;
         *ret_found = b;
         return 1;
+}
+
+int bus_register_jobs(Bus *b)
+{
+        int r;
+
+        r = sd_bus_add_fallback_vtable(b->bus, NULL, VFIOD_JOB_PREFIX, VFIOD_JOB_INTERFACE,
+                                       bus_job_vtable, find, b);
+        return r < 0 ? r : sd_bus_add_node_enumerator(b->bus, NULL, VFIOD_JOB_PREFIX, enumerate, b);
 }
 
 int bus_append_jobs(const Bus *b, sd_bus_message *m)

@@ -38,15 +38,26 @@ static int device_make_path(uint64_t key, char **ret)
         return bus_device_path(&a, ret);
 }
 
+/* Short addresses and capital letters name the device in calls, but are no object. */
 static int device_read_path(const char *path, uint64_t *ret)
 {
+        _cleanup_free_ char *id = NULL, *again = NULL;
+        const char *word = NULL;
         PciAddress a;
         int r;
 
-        r = bus_device_from_path(path, &a);
-        if (r >= 0)
-                *ret = pci_address_key(&a);
-        return r;
+        r = sd_bus_path_decode(path, VFIOD_DEVICE_PREFIX, &id);
+        if (r > 0)
+                word = startswith(id, VFIOD_DEVICE_ID_PREFIX);
+        if (!word || pci_address_parse(word, &a) < 0)
+                return -EINVAL;
+        r = bus_device_path(&a, &again);
+        if (r < 0)
+                return r;
+        if (!streq(path, again))
+                return -EINVAL;
+        *ret = pci_address_key(&a);
+        return 0;
 }
 
 static int device_describe(const Snapshot *s, uint64_t key, field_handler_t f, void *userdata)
@@ -137,55 +148,8 @@ static bool group_is_same(const Snapshot *before, size_t b, const Snapshot *afte
         return true;
 }
 
-const ObjectKind bus_object_kinds[_KIND_MAX] = {
-        [KIND_DEVICE] = { VFIOD_DEVICE_PREFIX,
-                          { { VFIOD_DEVICE_INTERFACE, bus_device_vtable, device_describe },
-                            { VFIOD_PF_INTERFACE, bus_pf_vtable, pf_describe },
-                            { VFIOD_VF_INTERFACE, bus_vf_vtable, vf_describe } },
-                          device_count,
-                          device_key,
-                          device_make_path,
-                          device_read_path,
-                          device_is_same },
-        [KIND_GROUP] = { VFIOD_GROUP_PREFIX,
-                         { { VFIOD_GROUP_INTERFACE, bus_group_vtable, group_describe } },
-                         group_count,
-                         group_key,
-                         group_make_path,
-                         group_read_path,
-                         group_is_same },
-};
-
 /* Both ------------------------------------------------------------------------------------------
  */
-
-static const ObjectInterface *find_interface(const ObjectKind *k, const char *name)
-{
-        for (const ObjectInterface *i = k->interfaces; i->name; i++)
-                if (streq(i->name, name))
-                        return i;
-        return NULL;
-}
-
-int bus_object_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                    void **ret_found, sd_bus_error *error)
-{
-        Bus *b = userdata;
-        Snapshot s = manager_snapshot(b->manager);
-
-        description_done(&b->found);
-        for (size_t n = 0; n < ELEMENTSOF(bus_object_kinds); n++) {
-                const ObjectInterface *i = find_interface(&bus_object_kinds[n], interface);
-                uint64_t key;
-
-                if (!i || bus_object_kinds[n].read_path(path, &key) < 0 ||
-                    i->describe(&s, key, description_keep_field, &b->found) < 0)
-                        continue;
-                *ret_found = b;
-                return 1;
-        }
-        return 0;
-}
 
 static int enumerate(const Bus *b, const ObjectKind *k, char ***ret_nodes)
 {
@@ -205,16 +169,82 @@ static int enumerate(const Bus *b, const ObjectKind *k, char ***ret_nodes)
         return 0;
 }
 
-int bus_device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
-                         sd_bus_error *error)
+static int device_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                            sd_bus_error *error)
 {
         return enumerate(userdata, &bus_object_kinds[KIND_DEVICE], ret_nodes);
 }
 
-int bus_group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
-                        sd_bus_error *error)
+static int group_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                           sd_bus_error *error)
 {
         return enumerate(userdata, &bus_object_kinds[KIND_GROUP], ret_nodes);
+}
+
+const ObjectKind bus_object_kinds[_KIND_MAX] = {
+        [KIND_DEVICE] = { VFIOD_DEVICE_PREFIX,
+                          { { VFIOD_DEVICE_INTERFACE, bus_device_vtable, device_describe },
+                            { VFIOD_PF_INTERFACE, bus_pf_vtable, pf_describe },
+                            { VFIOD_VF_INTERFACE, bus_vf_vtable, vf_describe } },
+                          device_count,
+                          device_key,
+                          device_make_path,
+                          device_read_path,
+                          device_enumerate,
+                          device_is_same },
+        [KIND_GROUP] = { VFIOD_GROUP_PREFIX,
+                         { { VFIOD_GROUP_INTERFACE, bus_group_vtable, group_describe } },
+                         group_count,
+                         group_key,
+                         group_make_path,
+                         group_read_path,
+                         group_enumerate,
+                         group_is_same },
+};
+
+static const ObjectInterface *find_interface(const ObjectKind *k, const char *name)
+{
+        for (const ObjectInterface *i = k->interfaces; i->name; i++)
+                if (streq(i->name, name))
+                        return i;
+        return NULL;
+}
+
+/* The answer is the Bus itself, which then has the object's fields for property_get(). */
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                void **ret_found, sd_bus_error *error)
+{
+        Bus *b = userdata;
+        Snapshot s = manager_snapshot(b->manager);
+
+        description_done(&b->found);
+        for (size_t n = 0; n < ELEMENTSOF(bus_object_kinds); n++) {
+                const ObjectInterface *i = find_interface(&bus_object_kinds[n], interface);
+                uint64_t key;
+
+                if (!i || bus_object_kinds[n].read_path(path, &key) < 0 ||
+                    i->describe(&s, key, description_keep_field, &b->found) < 0)
+                        continue;
+                *ret_found = b;
+                return 1;
+        }
+        return 0;
+}
+
+int bus_register_objects(Bus *b)
+{
+        int r = 0;
+
+        for (size_t n = 0; r >= 0 && n < ELEMENTSOF(bus_object_kinds); n++) {
+                const ObjectKind *k = &bus_object_kinds[n];
+
+                for (const ObjectInterface *i = k->interfaces; r >= 0 && i->name; i++)
+                        r = sd_bus_add_fallback_vtable(b->bus, NULL, k->prefix, i->name, i->vtable,
+                                                       find, b);
+                if (r >= 0)
+                        r = sd_bus_add_node_enumerator(b->bus, NULL, k->prefix, k->enumerate, b);
+        }
+        return r;
 }
 
 /* An interface in the answer to GetManagedObjects: opened by its first field, if it has any. */

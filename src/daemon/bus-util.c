@@ -371,29 +371,6 @@ int bus_device_path(const PciAddress *a, char **ret)
         return sd_bus_path_encode(VFIOD_DEVICE_PREFIX, id, ret);
 }
 
-int bus_device_from_path(const char *path, PciAddress *ret)
-{
-        _cleanup_free_ char *id = NULL, *again = NULL;
-        const char *word;
-        PciAddress a;
-        int r;
-
-        r = sd_bus_path_decode(path, VFIOD_DEVICE_PREFIX, &id);
-        if (r <= 0)
-                return r < 0 ? r : -EINVAL;
-        word = startswith(id, VFIOD_DEVICE_ID_PREFIX);
-        if (!word || pci_address_parse(word, &a) < 0)
-                return -EINVAL;
-        /* Short addresses and capital letters name the device in calls, but are no object. */
-        r = bus_device_path(&a, &again);
-        if (r < 0)
-                return r;
-        if (!streq(path, again))
-                return -EINVAL;
-        *ret = a;
-        return 0;
-}
-
 int bus_number_path(const char *prefix, uint64_t number, char **ret)
 {
         char *path = NULL;

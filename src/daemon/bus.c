@@ -177,23 +177,6 @@ static int new_context(sd_bus *bus, Manager *m, Bus **ret)
         return 0;
 }
 
-typedef struct Subtree {
-        const char *prefix, *interface;
-        const sd_bus_vtable *vtable;
-        sd_bus_object_find_t find;
-        sd_bus_node_enumerator_t enumerate; /* NULL: another interface's does it */
-} Subtree;
-
-static int add_subtree(sd_bus *bus, const Subtree *t, Bus *b)
-{
-        int r;
-
-        r = sd_bus_add_fallback_vtable(bus, NULL, t->prefix, t->interface, t->vtable, t->find, b);
-        if (r < 0 || !t->enumerate)
-                return r;
-        return sd_bus_add_node_enumerator(bus, NULL, t->prefix, t->enumerate, b);
-}
-
 /*
  * GetManagedObjects. sd-bus would look each object up by its path for each interface, and keep its
  * fields for getters that find them again by name, which takes twice the time.
@@ -224,16 +207,6 @@ static int on_root(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 int bus_register(sd_bus *bus, Manager *m, Bus **ret)
 {
-        static const Subtree subtrees[] = {
-                { VFIOD_DEVICE_PREFIX, VFIOD_DEVICE_INTERFACE, bus_device_vtable, bus_object_find,
-                  bus_device_enumerate },
-                { VFIOD_DEVICE_PREFIX, VFIOD_PF_INTERFACE, bus_pf_vtable, bus_object_find, NULL },
-                { VFIOD_DEVICE_PREFIX, VFIOD_VF_INTERFACE, bus_vf_vtable, bus_object_find, NULL },
-                { VFIOD_GROUP_PREFIX, VFIOD_GROUP_INTERFACE, bus_group_vtable, bus_object_find,
-                  bus_group_enumerate },
-                { VFIOD_JOB_PREFIX, VFIOD_JOB_INTERFACE, bus_job_vtable, bus_job_find,
-                  bus_job_enumerate },
-        };
         Bus *b;
         int r;
 
@@ -248,8 +221,10 @@ int bus_register(sd_bus *bus, Manager *m, Bus **ret)
                 return r;
         r = sd_bus_add_object_vtable(bus, NULL, VFIOD_PATH, VFIOD_MANAGER_INTERFACE,
                                      bus_manager_vtable, b);
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(subtrees); i++)
-                r = add_subtree(bus, &subtrees[i], b);
+        if (r >= 0)
+                r = bus_register_objects(b);
+        if (r >= 0)
+                r = bus_register_jobs(b);
         if (r < 0)
                 return r;
         return sd_bus_add_object_vtable(bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE,
