@@ -118,27 +118,21 @@ struct Bus {
         sd_event_source *signals;
         /* The object that sd-bus looked up last: it does so each time before it calls getters. */
         Description found;
-        sd_event_source *exit;
 };
 
 /*
- * For the filter. 0: go on with the message; 1: it comes again later, or is answered then;
- * negative: refused, with `error` set.
+ * Sees every message before it is dispatched. 0: go on with it; 1: it comes again later, or is
+ * answered then; negative: refused, with `error` set.
  */
-_must_check_ int bus_limit(Bus *b, sd_bus_message *m, sd_bus_error *error);
-_must_check_ int bus_limit_new(Bus *b);
+int bus_limit(sd_bus_message *m, void *userdata, sd_bus_error *error);
 void bus_drop_waiting(Bus *b);
-
-_must_check_ int bus_signals_new(Bus *b);
-void bus_signals_done(Bus *b);
 
 /* Whether more than `n` messages wait for the bus to take them. */
 bool bus_has_queued(sd_bus *bus, uint64_t n);
 
-/* A timer with the Bus as userdata, off; and sets it. */
-_must_check_ int bus_new_timer(Bus *b, int64_t priority, sd_event_time_handler_t f,
-                               sd_event_source **ret);
-_must_check_ int bus_arm(sd_event_source *timer, uint64_t usec);
+/* Lets `f` run in so many microseconds, once, with the Bus as userdata, instead of before. */
+_must_check_ int bus_arm(Bus *b, sd_event_source **timer, uint64_t usec, int64_t priority,
+                         sd_event_time_handler_t f);
 
 /* Who calls, as the dispatcher found out. A handler that changes something checks `authorised`. */
 typedef struct Caller {

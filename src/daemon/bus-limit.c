@@ -145,6 +145,13 @@ static int admit(Bus *b)
         return 1;
 }
 
+static int on_turn(sd_event_source *s, uint64_t usec, void *userdata);
+
+static int arm(Bus *b, uint64_t usec)
+{
+        return bus_arm(b, &b->turn, usec, SD_EVENT_PRIORITY_IDLE, on_turn);
+}
+
 /* Large answers are not made faster than the bus takes them. */
 static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
 {
@@ -152,7 +159,7 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *userdata)
         bool queued = bus_has_queued(b->bus, QUEUED_MAX);
         int r = queued ? 1 : admit(b);
 
-        return r <= 0 ? r : bus_arm(s, queued ? RETRY_USEC : 0);
+        return r <= 0 ? r : arm(b, queued ? RETRY_USEC : 0);
 }
 
 static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -169,7 +176,7 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
                 return 0;
         }
         if (user_may(b, uid))
-                return bus_arm(b->turn, 0);
+                return arm(b, 0);
         (void)set_exceeded(&exceeded);
         (void)sd_bus_reply_method_error(w->message, &exceeded);
         waiting_free(w);
@@ -231,8 +238,10 @@ static int limit_call(Bus *b, sd_bus_message *m, sd_bus_error *error)
         return wait_for_turn(b, m);
 }
 
-int bus_limit(Bus *b, sd_bus_message *m, sd_bus_error *error)
+int bus_limit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+        Bus *b = userdata;
+
         if (m == b->admitted) {
                 b->admitted = sd_bus_message_unref(b->admitted);
                 return 0;
@@ -243,9 +252,4 @@ int bus_limit(Bus *b, sd_bus_message *m, sd_bus_error *error)
         if (sd_bus_message_is_method_call(m, NULL, NULL) > 0 && is_expensive(m))
                 return limit_call(b, m, error);
         return 0;
-}
-
-int bus_limit_new(Bus *b)
-{
-        return bus_new_timer(b, SD_EVENT_PRIORITY_IDLE, on_turn, &b->turn);
 }

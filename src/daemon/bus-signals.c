@@ -180,6 +180,8 @@ static void emit_manager(Bus *b)
                                              "Iommu", "Counts", NULL);
 }
 
+static int on_signals(sd_event_source *s, uint64_t usec, void *userdata);
+
 static int emit_some(Bus *b)
 {
         size_t n = 0;
@@ -192,23 +194,13 @@ static int emit_some(Bus *b)
                 emit_manager(b);
         if (b->n_dirty == 0 && !b->manager_dirty)
                 return 0;
-        return bus_arm(b->signals, bus_has_queued(b->bus, BUS_QUEUED_MAX) ? RETRY_USEC : 0);
+        return bus_arm(b, &b->signals, bus_has_queued(b->bus, BUS_QUEUED_MAX) ? RETRY_USEC : 0,
+                       MANAGER_PRIORITY, on_signals);
 }
 
 static int on_signals(sd_event_source *s, uint64_t usec, void *userdata)
 {
         return emit_some(userdata);
-}
-
-int bus_signals_new(Bus *b)
-{
-        return bus_new_timer(b, MANAGER_PRIORITY, on_signals, &b->signals);
-}
-
-void bus_signals_done(Bus *b)
-{
-        sd_event_source_disable_unref(b->signals);
-        free(b->dirty);
 }
 
 /* The manager -----------------------------------------------------------------------------------

@@ -84,22 +84,15 @@ bool bus_has_queued(sd_bus *bus, uint64_t n)
         return sd_bus_get_n_queued_write(bus, &queued) >= 0 && queued > n;
 }
 
-int bus_new_timer(Bus *b, int64_t priority, sd_event_time_handler_t f, sd_event_source **ret)
+int bus_arm(Bus *b, sd_event_source **timer, uint64_t usec, int64_t priority,
+            sd_event_time_handler_t f)
 {
         int r;
 
-        r = sd_event_add_time(manager_event(b->manager), ret, CLOCK_MONOTONIC, 0, 1, f, b);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-        return r < 0 ? r : sd_event_source_set_priority(*ret, priority);
-}
-
-int bus_arm(sd_event_source *timer, uint64_t usec)
-{
-        int r;
-
-        r = sd_event_source_set_time_relative(timer, usec);
-        return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+        *timer = sd_event_source_disable_unref(*timer);
+        r = sd_event_add_time_relative(manager_event(b->manager), timer, CLOCK_MONOTONIC, usec, 1,
+                                       f, b);
+        return r < 0 ? r : sd_event_source_set_priority(*timer, priority);
 }
 
 /* Registration --------------------------------------------------------------------------------- */
@@ -108,37 +101,19 @@ static void bus_free(void *userdata)
 {
         Bus *b = userdata;
 
-        sd_event_source_disable_unref(b->exit);
         bus_drop_waiting(b);
         sd_event_source_disable_unref(b->turn);
-        bus_signals_done(b);
+        sd_event_source_disable_unref(b->signals);
+        free(b->dirty);
         polkit_free(b->polkit);
         description_done(&b->found);
         free(b);
 }
 
-/* Messages that wait hold the bus: its end, and the loop's, lets them go. */
-static void drop_calls(Bus *b)
+void bus_drop_calls(Bus *b)
 {
         polkit_drop_all(b->polkit);
         bus_drop_waiting(b);
-}
-
-/* Sees every message before it is dispatched. */
-static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-        Bus *b = userdata;
-
-        if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") <= 0)
-                return bus_limit(b, m, error);
-        drop_calls(b);
-        return 0;
-}
-
-static int on_loop_end(sd_event_source *s, void *userdata)
-{
-        drop_calls(userdata);
-        return 0;
 }
 
 /* From the filter's slot on, the bus owns the context: its end frees it. */
@@ -152,17 +127,9 @@ static int new_context(sd_bus *bus, Manager *m, Bus **ret)
                 return -ENOMEM;
         b->manager = m;
         b->bus = bus;
-        r = bus_limit_new(b);
+        r = polkit_new(bus, POLKIT_DEADLINE_USEC, bus_dispatch_method, b, &b->polkit);
         if (r >= 0)
-                r = bus_signals_new(b);
-        if (r >= 0)
-                r = polkit_new(bus, POLKIT_DEADLINE_USEC, bus_dispatch_method, b, &b->polkit);
-        if (r >= 0)
-                r = sd_event_add_exit(manager_event(m), &b->exit, on_loop_end, b);
-        if (r >= 0)
-                r = sd_event_source_set_priority(b->exit, SD_EVENT_PRIORITY_IMPORTANT);
-        if (r >= 0)
-                r = sd_bus_add_filter(bus, &slot, on_message, b);
+                r = sd_bus_add_filter(bus, &slot, bus_limit, b);
         if (r >= 0)
                 r = sd_bus_slot_set_destroy_callback(slot, bus_free);
         if (r >= 0)

@@ -12,6 +12,12 @@
 _must_check_ int bus_register(sd_bus *bus, Manager *m, Bus **ret);
 
 /*
+ * Lets calls go that wait for something, unanswered. They hold the bus: this comes before it is
+ * closed.
+ */
+void bus_drop_calls(Bus *b);
+
+/*
  * After a reconcile: emits InterfacesAdded and InterfacesRemoved, and PropertiesChanged for what
  * differs between two snapshots. `before` may be empty (all NULL) at the first.
  */

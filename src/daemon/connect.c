@@ -30,6 +30,8 @@ static int schedule_reconnect(Manager *m)
 void manager_disconnect_bus(Manager *m)
 {
         m->reconnect = sd_event_source_disable_unref(m->reconnect);
+        if (m->bus_side)
+                bus_drop_calls(m->bus_side);
         if (!m->bus)
                 return;
         for (Job *j = m->jobs; j; j = j->next)
@@ -45,6 +47,7 @@ static int on_disconnected(sd_bus_message *msg, void *userdata, sd_bus_error *er
         Manager *m = userdata;
 
         log_warning("The bus is gone, connecting again.");
+        bus_drop_calls(m->bus_side);
         /* Within its own callback the connection can only be closed, not freed. */
         m->reconnect_usec = 0;
         return schedule_reconnect(m);

@@ -207,6 +207,8 @@ static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, v
         /* libsystemd flushes at the end of the loop, and waits for a bus that never said hello. */
         if (!m->named)
                 manager_disconnect_bus(m);
+        else
+                bus_drop_calls(m->bus_side);
         return sd_event_exit(m->event, 0);
 }
 
