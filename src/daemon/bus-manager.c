@@ -56,82 +56,67 @@ static int filter_field(const Field *f, void *userdata)
         return 0;
 }
 
-static int append_device(sd_bus_message *reply, const Snapshot *s, const PciAddress *a)
+static int append_object(sd_bus_message *reply, const Snapshot *s, const ObjectKind *k,
+                         uint64_t key)
 {
         int r;
 
         r = bus_open_dict(reply);
         if (r >= 0)
-                r = describe_device(s, a, bus_append_field, reply);
+                r = k->interfaces[0].describe(s, key, bus_append_field, reply);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int append_devices(sd_bus_message *reply, const Snapshot *s, Filter *filter)
+static int append_objects(sd_bus_message *reply, const Snapshot *s, const ObjectKind *k,
+                          Filter *filter)
 {
         size_t n = 0;
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        for (size_t i = 0; r >= 0 && s->status && i < s->status->n_statuses; i++) {
-                const PciAddress *a = &s->status->statuses[i].address;
+        for (size_t i = 0; r >= 0 && i < k->count(s); i++) {
+                uint64_t key = k->key(s, i);
 
-                r = describe_device(s, a, filter_field, filter);
+                r = k->interfaces[0].describe(s, key, filter_field, filter);
                 if (r >= 0) /* LimitsExceeded */
-                        r = n++ < BUS_ANSWER_MAX ? append_device(reply, s, a) : -ENOBUFS;
+                        r = n++ < BUS_ANSWER_MAX ? append_object(reply, s, k, key) : -ENOBUFS;
                 else if (r == -ESRCH)
                         r = 0;
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int list(Bus *b, sd_bus_message *m, const ObjectKind *k, BusOption *options, size_t n,
+                sd_bus_message *reply, sd_bus_error *error)
+{
+        Snapshot s = manager_snapshot(b->manager);
+        uint64_t flags;
+        int r;
+
+        r = bus_read_options(m, options, n, error);
+        if (r >= 0)
+                r = bus_read_flags(m, 0, &flags, error);
+        return r < 0 ? r : append_objects(reply, &s, k, &(Filter){ options, n });
+}
+
 int method_list_devices(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
                         sd_bus_error *error)
 {
-        Snapshot s = manager_snapshot(b->manager);
         BusOption options[] = {
                 { .field = { .name = "State", .type = FIELD_STRING } },
                 { .field = { .name = "Driver", .type = FIELD_STRING } },
                 { .field = { .name = "Rule", .type = FIELD_STRING } },
                 { .field = { .name = "Group", .type = FIELD_INT } },
         };
-        Filter filter = { options, ELEMENTSOF(options) };
-        uint64_t flags;
-        int r;
 
-        r = bus_read_options(m, options, ELEMENTSOF(options), error);
-        if (r >= 0)
-                r = bus_read_flags(m, 0, &flags, error);
-        return r < 0 ? r : append_devices(reply, &s, &filter);
-}
-
-static int append_groups(sd_bus_message *reply, const Snapshot *s)
-{
-        int r;
-
-        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        for (size_t i = 0; r >= 0 && s->inventory && i < s->inventory->n_groups; i++) {
-                int number = s->inventory->groups[i].number;
-
-                r = bus_open_dict(reply);
-                if (r >= 0)
-                        r = describe_group(s, number, bus_append_field, reply);
-                if (r >= 0)
-                        r = sd_bus_message_close_container(reply);
-        }
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+        return list(b, m, &bus_object_kinds[KIND_DEVICE], options, ELEMENTSOF(options), reply,
+                    error);
 }
 
 int method_list_groups(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
                        sd_bus_error *error)
 {
-        Snapshot s = manager_snapshot(b->manager);
-        uint64_t flags;
-        int r;
-
-        r = bus_read_options(m, NULL, 0, error);
-        if (r >= 0)
-                r = bus_read_flags(m, 0, &flags, error);
-        return r < 0 ? r : append_groups(reply, &s);
+        return list(b, m, &bus_object_kinds[KIND_GROUP], NULL, 0, reply, error);
 }
 
 int method_plan(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_message *reply,
