@@ -254,23 +254,6 @@ int bus_check_refusals(const Plan *plan, const Operation *op, sd_bus_error *erro
         return r;
 }
 
-static int preview(Bus *b, const Operation *op, Desired **ret_desired, Plan **ret_plan,
-                   sd_bus_error *error)
-{
-        int r;
-
-        r = manager_preview(b->manager, op, ret_desired, ret_plan);
-        if (r == -EAGAIN)
-                return sd_bus_error_set(error, VFIOD_ERROR("DeviceBusy"),
-                                        "vfiod has not looked at the devices yet, try again");
-        if (r == -EPERM)
-                return sd_bus_error_setf(error, VFIOD_ERROR("DriverNotAllowed"),
-                                         "Driver '%s' is not allowed (add it to AllowedDrivers= in "
-                                         "vfiod.conf)",
-                                         strempty(op->driver));
-        return r;
-}
-
 static int submit(Bus *b, sd_bus_message *m, const Call *c, sd_bus_message *reply,
                   sd_bus_error *error)
 {
@@ -304,7 +287,7 @@ int method_operation(Bus *b, sd_bus_message *m, const Caller *caller, sd_bus_mes
         if (r < 0)
                 return r;
         c.op.uid = caller->uid;
-        r = preview(b, &c.op, &desired, &plan, error);
+        r = manager_preview(b->manager, &c.op, &desired, &plan, error);
         if (r < 0)
                 return r;
         if (c.flags & VFIOD_FLAG_DRY_RUN) {

@@ -262,15 +262,20 @@ static bool driver_is_allowed(const Manager *m, const Operation *op)
                driver_name_is_vfio(op->driver);
 }
 
-int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan **ret_plan)
+int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan **ret_plan,
+                    sd_bus_error *error)
 {
         _cleanup_(request_table_done) RequestTable requests = { 0 };
         int r;
 
         if (!m->inventory)
-                return -EAGAIN;
+                return sd_bus_error_set(error, VFIOD_ERROR("DeviceBusy"),
+                                        "vfiod has not looked at the devices yet, try again");
         if (!driver_is_allowed(m, op))
-                return -EPERM;
+                return sd_bus_error_setf(error, VFIOD_ERROR("DriverNotAllowed"),
+                                         "Driver '%s' is not allowed (add it to AllowedDrivers= in "
+                                         "vfiod.conf)",
+                                         op->driver);
         r = request_table_copy(&m->requests, &requests);
         if (r >= 0)
                 r = operation_request(op, m, &requests);
@@ -313,16 +318,9 @@ static int check_jobs(const Manager *m, uint32_t uid, sd_bus_error *error)
 
 static int check_submission(const Manager *m, const Operation *op, sd_bus_error *error)
 {
-        if (!m->inventory)
-                return sd_bus_error_set(error, VFIOD_ERROR("DeviceBusy"),
-                                        "vfiod has not looked at the devices yet: try again");
         if (m->config->disabled)
                 return sd_bus_error_set(error, VFIOD_ERROR("Disabled"),
                                         "vfiod=off is on the kernel command line: boot without it");
-        if (!driver_is_allowed(m, op))
-                return sd_bus_error_setf(error, VFIOD_ERROR("DriverNotAllowed"),
-                                         "The driver '%s' is not in AllowedDrivers= of vfiod.conf",
-                                         op->driver);
         if (op->kind == OPERATION_SRIOV && check_pf(m, &op->addresses[0], error) < 0)
                 return -EACCES;
         return check_jobs(m, op->uid, error);

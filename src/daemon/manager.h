@@ -62,14 +62,16 @@ unsigned manager_count(const Manager *m, DeviceState s);
 
 /*
  * What an operation would do: plan and the units of its devices, without any change. For
- * OPERATION_APPLY: of all. `ret_desired` must outlive `ret_plan`. -EPERM: driver not allowed.
+ * OPERATION_APPLY: of all. `ret_desired` must outlive `ret_plan`. `error` is filled with an
+ * org.vfiod1.Error.* on what cannot be asked for.
  */
 _must_check_ int manager_preview(Manager *m, const Operation *op, Desired **ret_desired,
-                                 Plan **ret_plan);
+                                 Plan **ret_plan, sd_bus_error *error);
 
 /*
  * Records the requests and starts the work; the job is weak and ends by bus_job_ended().
- * `error` is filled with an org.vfiod1.Error.* on failure. The caller has checked authorisation.
+ * `error` is filled with an org.vfiod1.Error.* on failure. The caller has checked authorisation,
+ * and has just had a preview of it.
  */
 _must_check_ int manager_submit(Manager *m, const Operation *op, Job **ret, sd_bus_error *error);
 

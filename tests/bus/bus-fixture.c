@@ -504,12 +504,13 @@ unsigned manager_count(const Manager *m, DeviceState s)
         return n;
 }
 
-int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan **ret_plan)
+int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan **ret_plan,
+                    sd_bus_error *error)
 {
         RequestTable requests = { 0 };
 
         if (op->kind == OPERATION_BIND && streq_ptr(op->driver, "forbidden"))
-                return -EPERM;
+                return sd_bus_error_set(error, VFIOD_ERROR("DriverNotAllowed"), "no");
         for (size_t i = 0; i < op->n_addresses; i++) {
                 const Device *d = inventory_find(m->inventory, &op->addresses[i]);
                 Request r = { .address = d->address,
