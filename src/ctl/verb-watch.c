@@ -242,8 +242,7 @@ int verb_jobs(Ctl *c, char **args)
 
 int verb_cancel(Ctl *c, char **args)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_json_ json_object *reply = NULL, *objects = NULL;
+        _cleanup_json_ json_object *nothing = NULL, *objects = NULL;
         _cleanup_free_ char *path = NULL;
         uint64_t id;
         int r = parse_uint(args[0], 10, UINT64_MAX, &id);
@@ -253,12 +252,10 @@ int verb_cancel(Ctl *c, char **args)
                             args[0]);
         path = format_text(VFIOD_JOB_PREFIX "/%" PRIu64, id);
         r = bus_get_objects(c, &objects);
-        if (r == 0 && !json_object_object_get(objects, path))
-                return fail(STATUS_FAILED, "no such job: '%s'; see 'vfioctl jobs'", args[0]);
-        if (r == 0)
-                r = bus_new_call(c, path, VFIOD_JOB_INTERFACE, "Cancel", &m);
         if (r != 0)
                 return r;
+        if (!json_object_object_get(objects, path))
+                return fail(STATUS_FAILED, "no such job: '%s'; see 'vfioctl jobs'", args[0]);
         agent_open(c);
-        return bus_call(c, m, &reply);
+        return bus_ask(c, &nothing, path, VFIOD_JOB_INTERFACE, "Cancel", "");
 }

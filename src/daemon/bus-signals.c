@@ -22,11 +22,6 @@ struct Dirty {
         uint64_t key;
 };
 
-typedef struct DirtyList {
-        Dirty *entries;
-        size_t n;
-} DirtyList;
-
 /* What differs ----------------------------------------------------------------------------------
  */
 
@@ -81,21 +76,38 @@ static int compare_interface(const ObjectInterface *i, uint64_t key, const Snaps
         return r;
 }
 
-static int add(DirtyList *l, const Dirty *d)
+static int compare_dirty(const Dirty *a, const Dirty *b)
 {
-        Dirty *grown;
+        if (a->kind != b->kind)
+                return a->kind < b->kind ? -1 : 1;
+        return a->key == b->key ? 0 : a->key < b->key ? -1 : 1;
+}
 
-        if ((l->n & (l->n - 1)) == 0) { /* to the next power of two */
-                grown = reallocarray(l->entries, l->n ? l->n * 2 : 1, sizeof(Dirty));
-                if (!grown)
-                        return -ENOMEM;
-                l->entries = grown;
+/* An object that is remembered already keeps what clients knew of it at first. */
+static int remember(Bus *b, const Dirty *d)
+{
+        size_t i = 0, end = b->n_dirty;
+
+        while (i < end) {
+                size_t middle = i + (end - i) / 2;
+
+                if (compare_dirty(&b->dirty[middle], d) < 0)
+                        i = middle + 1;
+                else
+                        end = middle;
         }
-        l->entries[l->n++] = *d;
+        if (i < b->n_dirty && compare_dirty(&b->dirty[i], d) == 0) {
+                b->dirty[i].changed |= d->changed;
+                b->dirty[i].replaced |= d->replaced;
+                return 0;
+        }
+        if (!INSERT(b->dirty, b->n_dirty, i))
+                return -ENOMEM;
+        b->dirty[i] = *d;
         return 0;
 }
 
-static int compare_object(DirtyList *l, uint8_t kind, uint64_t key, const Snapshot *before,
+static int compare_object(Bus *b, uint8_t kind, uint64_t key, const Snapshot *before,
                           const Snapshot *after)
 {
         const ObjectKind *k = &bus_object_kinds[kind];
@@ -108,10 +120,10 @@ static int compare_object(DirtyList *l, uint8_t kind, uint64_t key, const Snapsh
                 d.changed |= (uint8_t)((r != 0) << i);
                 d.replaced = d.replaced || r < 0;
         }
-        return d.changed || d.replaced ? add(l, &d) : 0;
+        return d.changed || d.replaced ? remember(b, &d) : 0;
 }
 
-static int compare_kind(DirtyList *l, uint8_t kind, const Snapshot *before, const Snapshot *after)
+static int compare_kind(Bus *bus, uint8_t kind, const Snapshot *before, const Snapshot *after)
 {
         const ObjectKind *k = &bus_object_kinds[kind];
         size_t n_before = k->count(before), n_after = k->count(after), b = 0, a = 0;
@@ -122,7 +134,7 @@ static int compare_kind(DirtyList *l, uint8_t kind, const Snapshot *before, cons
                 uint64_t new = a < n_after ? k->key(after, a) : UINT64_MAX;
 
                 if (old != new || !k->is_same(before, b, after, a))
-                        r = compare_object(l, kind, MIN(old, new), before, after);
+                        r = compare_object(bus, kind, MIN(old, new), before, after);
                 b += old <= new;
                 a += new <= old;
         }
@@ -206,56 +218,17 @@ static int on_signals(sd_event_source *s, uint64_t usec, void *userdata)
 /* The manager -----------------------------------------------------------------------------------
  */
 
-static int compare_dirty(const Dirty *a, const Dirty *b)
-{
-        if (a->kind != b->kind)
-                return a->kind < b->kind ? -1 : 1;
-        return a->key == b->key ? 0 : a->key < b->key ? -1 : 1;
-}
-
-/* Both lists are sorted. Clients still know what they knew at first. */
-static int merge(DirtyList *to, const Dirty *old, size_t n_old, const Dirty *new, size_t n_new)
-{
-        int r = 0;
-
-        while (r >= 0 && (n_old > 0 || n_new > 0)) {
-                int c = n_old == 0 ? 1 : n_new == 0 ? -1 : compare_dirty(old, new);
-                Dirty d = c <= 0 ? *old : *new;
-
-                if (c == 0) {
-                        d.changed |= new->changed;
-                        d.replaced = d.replaced || new->replaced;
-                }
-                r = add(to, &d);
-                old += c <= 0;
-                n_old -= c <= 0;
-                new += c >= 0;
-                n_new -= c >= 0;
-        }
-        return r;
-}
-
 void bus_emit_changes(Manager *m, const Snapshot *before, const Snapshot *after)
 {
-        DirtyList new = { 0 }, all = { 0 };
         Bus *b = manager_bus(m);
         int r = 0;
 
         if (!bus_get_ready(m))
                 return;
         for (uint8_t kind = 0; r >= 0 && kind < _KIND_MAX; kind++)
-                r = compare_kind(&new, kind, before, after);
-        if (r >= 0)
-                r = merge(&all, b->dirty, b->n_dirty, new.entries, new.n);
-        free(new.entries);
-        if (r < 0) {
-                free(all.entries);
+                r = compare_kind(b, kind, before, after);
+        if (r < 0)
                 log_error_errno(r, "Failed to tell clients what has changed: %m");
-                return;
-        }
-        free(b->dirty);
-        b->dirty = all.entries;
-        b->n_dirty = all.n;
         if (b->n_dirty > 0)
                 (void)emit_some(b);
 }
