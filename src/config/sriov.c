@@ -147,9 +147,7 @@ static int check_sections(Source *source)
         if (rule->num_vfs == COUNT_MISSING)
                 return REPORT(source, &source->sriov, true,
                               "has [SR-IOV] without 'VirtualFunctions=', which says how many");
-        if (rule->num_vfs > 0 &&
-            (rule->target == TARGET_VFIO || rule->target == TARGET_NONE ||
-             (rule->target == TARGET_DRIVER && driver_name_is_vfio(rule->driver))))
+        if (rule->num_vfs > 0 && !target_keeps_vfs(rule->target, rule->driver))
                 return REPORT(source, &source->sriov, true,
                               "'VirtualFunctions=' needs the PF on a driver of the host: "
                               "leave out 'Driver=', or set 'Driver=host'");

@@ -287,7 +287,8 @@ int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan
 static int check_pf(const Manager *m, const PciAddress *address, sd_bus_error *error)
 {
         ssize_t i = inventory_index(m->inventory, address);
-        bool moves = i >= 0 && target_moves_group(&m->desired->targets[i]);
+        const Target *t = i < 0 ? NULL : &m->desired->targets[i];
+        bool moves = t && t->problem == REASON_NONE && !target_keeps_vfs(t->kind, t->driver);
         const ReasonRow *row =
                 reason_row(moves ? REASON_SRIOV_DRIVER_MISSING : REASON_SRIOV_UNSUPPORTED);
 

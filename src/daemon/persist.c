@@ -17,17 +17,22 @@ static int file_name(const PciAddress *a, char **ret)
         return asprintf(ret, FILE_PREFIX "%s.conf", PCI_ADDRESS_STR(a)) < 0 ? -ENOMEM : 0;
 }
 
-/* What the file is to say. `known`: what it says now, or NULL. */
+/* What the file is to say: what is asked for now goes before `known`, what it says, or NULL. */
 static Operation file_content(const Rule *known, const Operation *op, int *ret_num_vfs)
 {
         Operation content = *op;
 
         *ret_num_vfs = known && known->has_sriov ? (int)known->num_vfs : -1;
-        if (op->kind == OPERATION_BIND)
+        if (op->kind == OPERATION_BIND) {
+                if (!target_keeps_vfs(op->target, op->driver))
+                        *ret_num_vfs = -1;
                 return content;
+        }
         *ret_num_vfs = (int)op->num_vfs;
         content.target = known ? known->target : TARGET_UNMANAGED;
         content.driver = known ? known->driver : NULL;
+        if (!target_keeps_vfs(content.target, content.driver))
+                content.target = TARGET_HOST;
         /* Hazards are accepted beside a driver, and a PF with VFs is on the host's. */
         if (op->accept != 0 && content.target == TARGET_UNMANAGED)
                 content.target = TARGET_HOST;
@@ -66,28 +71,18 @@ static int file_text(const Device *d, const Rule *known, const Operation *op, ch
 }
 
 /* A file that decides before ours would make ours a lie. */
-static int check_earlier_rule(const Manager *m, const Device *d, const char *name,
-                              sd_bus_error *error)
+static int check_earlier_rule(const Manager *m, const PciAddress *a, sd_bus_error *error)
 {
-        const Target *t = &m->desired->targets[inventory_index(m->inventory, &d->address)];
+        _cleanup_free_ char *name = NULL;
+        ssize_t i = inventory_index(m->inventory, a);
+        const Target *t = i < 0 ? NULL : &m->desired->targets[i];
+        int r = t ? file_name(a, &name) : -ENODEV;
 
-        if (t->rule && t->matched && !t->requested && strcmp(t->rule->name, name) < 0)
+        if (r >= 0 && t->rule && t->matched && !t->requested && strcmp(t->rule->name, name) < 0)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED,
                                          "%s: the file '%s' decides for it: change that file",
-                                         PCI_ADDRESS_STR(&d->address), t->rule->path);
-        return 0;
-}
-
-static int check_write(const Manager *m, const PciAddress *a, sd_bus_error *error)
-{
-        const Device *d = inventory_find(m->inventory, a);
-        _cleanup_free_ char *name = NULL;
-        int r;
-
-        if (!d)
-                return -ENODEV;
-        r = file_name(a, &name);
-        return r < 0 ? r : check_earlier_rule(m, d, name, error);
+                                         PCI_ADDRESS_STR(a), t->rule->path);
+        return r;
 }
 
 static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bus_error *error)
@@ -96,6 +91,8 @@ static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bu
         const Device *d = inventory_find(m->inventory, a);
         int r;
 
+        if (!d)
+                return -ENODEV;
         r = file_name(a, &name);
         if (r >= 0 && asprintf(&path, DEVICES_DIRECTORY "/%s", name) < 0)
                 r = -ENOMEM;
@@ -105,10 +102,10 @@ static int write_one(Manager *m, const Operation *op, const PciAddress *a, sd_bu
                 r = sysroot_make_folder(&m->root, DEVICES_DIRECTORY);
         if (r >= 0)
                 r = replace_file_at(m->root.root, path, text, strlen(text), 0644);
-        if (r < 0)
+        if (r < 0 && !sd_bus_error_is_set(error))
                 return sd_bus_error_set_errnof(error, -r, "Failed to write '/%s': %s", path,
                                                strerrordesc_np(-r));
-        return 0;
+        return r;
 }
 
 /* The file says it now; what else was asked for of the device stays. */
@@ -129,12 +126,13 @@ static int forget_request(Manager *m, const Operation *op, const PciAddress *a)
         return request_table_put(&m->requests, &rest);
 }
 
+/* Nothing is written before all of it can be. */
 int persist_write(Manager *m, const Operation *op, sd_bus_error *error)
 {
         int r = 0;
 
         for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
-                r = check_write(m, &op->addresses[i], error);
+                r = check_earlier_rule(m, &op->addresses[i], error);
         for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
                 r = write_one(m, op, &op->addresses[i], error);
         for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
@@ -142,46 +140,48 @@ int persist_write(Manager *m, const Operation *op, sd_bus_error *error)
         return r < 0 ? r : manager_reload(m, false);
 }
 
-/* Its target if a file decides for the device, or NULL. */
-static const Target *find_decided(const Manager *m, const PciAddress *a)
+static const Rule *find_rule(const Manager *m, const PciAddress *a)
 {
         ssize_t i = inventory_index(m->inventory, a);
 
-        return i >= 0 && m->desired->targets[i].rule ? &m->desired->targets[i] : NULL;
+        return i < 0 ? NULL : m->desired->targets[i].rule;
 }
 
-/* Another's file is its owner's to change. */
-static int check_removal(const Manager *m, const PciAddress *a, sd_bus_error *error)
+/* Another's file is its owner's to change, and that of a PF is not its VF's. */
+static int check_own_rule(const Manager *m, const PciAddress *a, sd_bus_error *error)
 {
-        const Target *t = find_decided(m, a);
+        const Rule *rule = find_rule(m, a);
 
-        if (!t || (startswith(t->rule->name, FILE_PREFIX) && t->pf_rule != t->rule))
+        if (!rule || (startswith(rule->name, FILE_PREFIX) &&
+                      m->desired->targets[inventory_index(m->inventory, a)].pf_rule != rule))
                 return 0;
         return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED,
                                  "%s: the file '%s' decides for it: change or remove it",
-                                 PCI_ADDRESS_STR(a), t->rule->path);
+                                 PCI_ADDRESS_STR(a), rule->path);
 }
 
-static int remove_one(Manager *m, const PciAddress *a, sd_bus_error *error)
+/* Takes away the file that decides for the device. */
+static int remove_one(const Manager *m, const PciAddress *a, sd_bus_error *error)
 {
-        const Target *t = find_decided(m, a);
         _cleanup_free_ char *path = NULL;
+        const Rule *rule = find_rule(m, a);
 
-        if (!t)
+        if (!rule)
                 return 0;
-        if (asprintf(&path, DEVICES_DIRECTORY "/%s", t->rule->name) < 0)
+        if (asprintf(&path, DEVICES_DIRECTORY "/%s", rule->name) < 0)
                 return -ENOMEM;
         if (unlinkat(m->root.root, path, 0) < 0 && errno != ENOENT)
                 return sd_bus_error_set_errnof(error, errno, "Failed to remove '/%s': %m", path);
         return 0;
 }
 
+/* As with writing, all or nothing. */
 int persist_release(Manager *m, const Operation *op, sd_bus_error *error)
 {
         int r = 0;
 
         for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
-                r = check_removal(m, &op->addresses[i], error);
+                r = check_own_rule(m, &op->addresses[i], error);
         for (size_t i = 0; i < op->n_addresses && r >= 0; i++)
                 r = remove_one(m, &op->addresses[i], error);
         return r < 0 ? r : manager_reload(m, false);

@@ -27,6 +27,12 @@ bool target_moves_group(const Target *t)
                 (t->kind == TARGET_DRIVER && driver_name_is_vfio(t->driver)));
 }
 
+bool target_keeps_vfs(TargetKind kind, const char *driver)
+{
+        return kind == TARGET_UNMANAGED || kind == TARGET_HOST ||
+               (kind == TARGET_DRIVER && !driver_name_is_vfio(driver));
+}
+
 static const Access *rule_access(const Rule *r)
 {
         return r->access.has_uid || r->access.has_gid || r->access.has_mode ? &r->access : NULL;

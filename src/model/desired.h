@@ -96,3 +96,6 @@ bool target_is_managed(const Target *t);
 
 /* Whether the target moves its whole IOMMU group to VFIO drivers. */
 bool target_moves_group(const Target *t);
+
+/* Whether a PF with this target is left to a driver of the host, which makes its VFs. */
+bool target_keeps_vfs(TargetKind kind, const char *driver);

@@ -164,6 +164,19 @@ class DaemonTest(HostTest):
         self.assertEqual((host.state(B), host.driver(B)), ("ready", "vfio-pci"))
         self.assertEqual(host.requests(f"unbind {B} vfio-pci"), [])
 
+    def test_files_are_written_for_all_devices_or_none(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.add_device("0000:00:04.0", 2)
+        host.declare("Address=00:04.0", "Driver=host")
+        host.start()
+        files = lambda: sorted(path.name for path in (host.root / "etc/vfiod/devices.d").iterdir())
+        self.assertIn("10-test.conf", host.expect(1, "bind", "--persist", A, "00:04.0"))
+        self.assertEqual(files(), ["10-test.conf"])
+        host.expect(0, "bind", "--persist", A)
+        self.assertIn("10-test.conf", host.expect(1, "release", "--persist", A, "00:04.0"))
+        self.assertEqual(files(), ["10-test.conf", f"50-vfioctl-{A}.conf"])
+
     def test_no_such_job(self):
         self.host.start()
         self.assertEqual(self.host.expect(1, "cancel", "999"), "vfioctl: no such job: '999'; see 'vfioctl jobs'\n")

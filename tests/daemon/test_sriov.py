@@ -198,6 +198,30 @@ class SriovTest(HostTest):
         state = host.root / "var/lib/vfiod/state"
         host.wait("something is still owed", lambda: not state.exists() or PF not in state.read_text())
 
+    def test_a_file_says_what_was_asked_for_last(self):
+        host = self.host
+        host.add_pf(PF, 1)
+        host.start()
+        host.expect(0, "sriov", PF, "2", "--persist")
+        host.expect(0, "bind", PF, "--accept=vfs-exist", "--persist")
+        self.assertEqual((host.driver(PF), host.vfs(PF)), ("vfio-pci", []))
+        host.expect(0, "check", f"--root={host.root}")
+        self.assertIn("sriov-driver-missing", host.expect(1, "sriov", PF, "2", "--persist"))
+        host.expect(0, "bind", "--driver=host", PF)
+        host.expect(0, "sriov", PF, "2", "--persist")
+        self.assertEqual((host.driver(PF), len(host.vfs(PF))), ("igb", 2))
+        host.expect(0, "check", f"--root={host.root}")
+        host.expect(0, "reload", "--forget")
+        host.wait_state(PF, "ready")
+        self.assertEqual((host.driver(PF), len(host.vfs(PF))), ("igb", 2))
+
+    def test_a_pf_that_is_to_have_no_driver_gets_no_vfs(self):
+        host = self.host
+        host.add_pf(PF, 1)
+        host.start()
+        host.expect(0, "bind", "--driver=none", PF)
+        self.assertIn("sriov-driver-missing", host.expect(1, "sriov", PF, "2"))
+
     def test_a_pf_without_a_driver_is_waited_for(self):
         host = self.host
         host.add_pf(PF, 1)
