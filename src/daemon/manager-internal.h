@@ -19,7 +19,7 @@ typedef struct Work Work;
 typedef struct Serial {
         PciAddress address;
         bool asked, known, has;
-        bool told; /* that nobody could be asked for it */
+        bool told; /* that nobody has read it so far */
         uint64_t value;
 } Serial;
 

@@ -7,6 +7,7 @@
 
 #include "basic/log.h"
 #include "daemon/manager-internal.h"
+#include "exec/step-error.h"
 
 static size_t serial_position(const Manager *m, const PciAddress *address)
 {
@@ -40,15 +41,23 @@ void manager_forget_serial(Manager *m, const PciAddress *address)
                 memmove(s, s + 1, (size_t)(&m->serials[m->n_serials--] - (s + 1)) * sizeof(Serial));
 }
 
-/* Nobody was asked. A card without its number would be another one, and given back. */
-static void ask_again(Manager *m, Serial *s)
+/* Nobody has read it, and the next one may. A worker that dies of it once more is of no use. */
+static bool is_worth_another_try(const Serial *s, PoolOutcome outcome, const WorkerReply *reply)
 {
+        if (outcome == POOL_REPLIED)
+                return reply->not_begun;
+        return outcome == POOL_NO_WORKER || (outcome == POOL_DIED && !s->told);
+}
+
+/* A card without its number would be another one: given back, or never taken. */
+static void ask_again(Manager *m, Serial *s, PoolOutcome outcome, const WorkerReply *reply)
+{
+        _cleanup_free_ char *why = step_loss_sentence(WORKER_INSPECT, outcome, reply);
         int r;
 
         if (!s->told)
                 log_full(LOG_WARNING, 0, &(LogFields){ .device = PCI_ADDRESS_STR(&s->address) },
-                         "Failed to ask for its serial number, trying again: no worker process "
-                         "can be started.");
+                         "Failed to ask for its serial number, trying again: %s", strempty(why));
         s->told = true;
         s->asked = false;
         m->look_all = true;
@@ -63,8 +72,8 @@ static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const Work
         Manager *m = userdata;
         Serial *s = serial_find(m, &q->address);
 
-        if (s && outcome == POOL_NO_WORKER) {
-                ask_again(m, s);
+        if (s && is_worth_another_try(s, outcome, reply)) {
+                ask_again(m, s, outcome, reply);
                 return;
         }
         if (s) {

@@ -349,6 +349,34 @@ class DaemonTest(HostTest):
         self.assertEqual(host.requests(f"unbind {A} vfio-pci"), [])
         self.assertEqual(host.driver(A), "vfio-pci")
 
+    def test_a_worker_that_dies_over_a_serial_number_is_followed_by_one_more(self):
+        host = self.host
+        host.add_device(A, 1, serial="1")
+        host.declare(SERIAL)
+        host.fault("inspect", A, "die")
+        host.start(settled=False)
+        host.wait_request(f"inspect {A}")
+        host.end_fault("inspect", A)
+        host.wait_driver(A, "vfio-pci")
+        host.wait_state(A, "ready")
+        # One that kills them all keeps nothing else.
+        host.add_device(B, 2)
+        host.fault("inspect", B, "die")
+        host.expect(0, "reload")
+        host.wait("there are no more looks", lambda: host.state(B))
+
+    def test_a_serial_number_is_asked_for_again_once_workers_can_lock(self):
+        host = self.host
+        host.add_device(A, 1, serial="1")
+        host.declare(SERIAL)
+        locks = host.root / "run/vfiod/locks"
+        locks.mkdir()
+        host.start(settled=False)
+        host.wait("it is not told", lambda: "/run/vfiod/locks cannot be locked" in host.errors())
+        locks.rmdir()
+        host.wait_driver(A, "vfio-pci")
+        host.wait_state(A, "ready")
+
     def test_a_group_stays_when_the_declared_member_is_unplugged(self):
         host = self.host
         host.add_device(A, 1)
