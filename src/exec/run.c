@@ -272,8 +272,10 @@ static int submit_checks(Run *run)
 static bool checks_are_due(const Run *run)
 {
         StepKind next = run->current->steps[run->next].kind;
+        /* Nothing is recorded of what only goes back: if it begins so, it was just asked. */
+        bool waited = run->result.begun || !run->unit.restore;
 
-        return run->n_asked < 2 && run->unit.n_checks > 0 && run->current == &run->unit &&
+        return waited && run->n_asked < 2 && run->unit.n_checks > 0 && run->current == &run->unit &&
                (next == STEP_UNBIND || next == STEP_SET_NUMVFS);
 }
 

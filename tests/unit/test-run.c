@@ -170,15 +170,21 @@ static Unit make_unit(unsigned function, HazardSet accept)
         return u;
 }
 
-static void run_accepting(Fixture *f, unsigned function, HazardSet accept, uint64_t timeout_usec)
+static void run_unit_to_end(Fixture *f, Unit *u, uint64_t timeout_usec)
 {
         static const RunHooks hooks = { on_record, on_done };
+
+        g_assert_cmpint(run_new(f->pool, u, timeout_usec, &hooks, f, &f->run), ==, 0);
+        g_assert_false(f->done);
+        unit_done(u);
+        turn_until(f, NULL, &f->done);
+}
+
+static void run_accepting(Fixture *f, unsigned function, HazardSet accept, uint64_t timeout_usec)
+{
         Unit u = make_unit(function, accept);
 
-        g_assert_cmpint(run_new(f->pool, &u, timeout_usec, &hooks, f, &f->run), ==, 0);
-        g_assert_false(f->done);
-        unit_done(&u);
-        turn_until(f, NULL, &f->done);
+        run_unit_to_end(f, &u, timeout_usec);
 }
 
 static void run_to_end(Fixture *f, unsigned function, uint64_t timeout_usec)
@@ -280,6 +286,29 @@ static void test_who_came_meanwhile_keeps_the_device(void)
         fixture_init(&f);
         run_accepting(&f, 4, hazard_bit(REASON_MOUNTED_FILESYSTEM), USEC_INFINITY);
         g_assert_true(f.result.ok);
+        fixture_done(&f);
+}
+
+/* Nothing is written down, and so nothing waited for, between the question and the unbind. */
+static void test_what_goes_back_is_asked_about_once(void)
+{
+        const PciAddress a = { .bus = 1, .function = 1 };
+        Unit u = { .group = 3, .restore = true };
+        char **lines;
+        Fixture f;
+
+        fixture_init(&f);
+        g_assert_cmpint(unit_add_member(&u, &a), ==, 0);
+        g_assert_cmpint(unit_add_check(&u, &a, 0, false), ==, 0);
+        g_assert_cmpint(unit_add_step(&u, STEP_UNBIND, &a, "vfio-pci", ""), ==, 0);
+        g_assert_cmpint(unit_add_step(&u, STEP_BIND, &a, "e1000", ""), ==, 0);
+        run_unit_to_end(&f, &u, USEC_INFINITY);
+        g_assert_true(f.result.ok);
+        g_assert_cmpuint(f.n_records, ==, 0);
+        lines = read_log(&f);
+        g_assert_cmpuint(g_strv_length(lines), ==, 3);
+        g_strfreev(lines);
+        assert_phases(&f, "check unbind bind ");
         fixture_done(&f);
 }
 
@@ -431,6 +460,7 @@ int main(int argc, char *argv[])
         TEST(phases_come_one_after_another);
         TEST(who_came_meanwhile_keeps_the_device);
         TEST(a_refused_bind_is_taken_back);
+        TEST(what_goes_back_is_asked_about_once);
         TEST(nothing_begins_unrecorded);
         TEST(a_dead_worker_fails_its_step);
         TEST(a_hung_write_is_never_repeated_and_others_go_on);
