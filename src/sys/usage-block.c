@@ -19,15 +19,21 @@ typedef struct Block {
         const char *name; /* one of Blocks.names */
         char *target;     /* of its link in class/block */
         char *backing;    /* loop devices: what they were made of, or NULL */
-        bool is_owned;    /* it goes with an asked function */
-        PciAddress owner;
 } Block;
+
+/* A block device that goes with an asked function. */
+typedef struct Owned {
+        PciAddress owner;
+        const char *name;
+} Owned;
 
 typedef struct Blocks {
         Look *look;
         char **names;
         Block *list;
         size_t n;
+        Owned *owned; /* sorted */
+        size_t n_owned;
         bool has_zfs;
         const PciAddress *owner; /* the function whose block devices are walked over */
         char **seen;             /* in that walk */
@@ -40,6 +46,7 @@ static void blocks_done(Blocks *b)
                 free(b->list[i].backing);
         }
         free(b->list);
+        free(b->owned);
         strv_free(b->names);
         strv_free(b->seen);
 }
@@ -47,29 +54,55 @@ static void blocks_done(Blocks *b)
 #define BLOCK_PATH(name, attribute) SYSFS_PATH(SYSFS_BLOCK_CLASS, name, attribute)
 
 /*
- * With native multipath nvme0n1 hangs below no function; nvme0c3n1 is a hidden path to it, of which
- * nothing is made. Only who takes the last path takes the namespace away.
+ * The path with whose functions a block device goes, or NULL. With native multipath nvme0n1 hangs
+ * below no function; nvme0c3n1 is a hidden path to it, of which nothing is made. Only who takes the
+ * last path takes the namespace away.
  */
-static bool find_owner(const Blocks *b, const Block *block, PciAddress *ret)
+static const char *find_path(const Blocks *b, const Block *block)
 {
         unsigned subsystem, id, s, controller, k;
-        bool found = false;
+        const char *found = NULL;
+        PciAddress a;
 
         if (sscanf(block->name, "nvme%uc%un%u", &s, &controller, &k) == 3)
-                return false;
-        if (look_find_function(b->look, block->target, ret))
-                return true;
+                return NULL;
+        if (look_find_function(b->look, block->target, &a))
+                return block->target;
         if (sscanf(block->name, "nvme%un%u", &subsystem, &id) != 2)
-                return false;
+                return NULL;
         for (const Block *path = b->list; path < b->list + b->n; path++) {
                 if (sscanf(path->name, "nvme%uc%un%u", &s, &controller, &k) != 3 ||
                     s != subsystem || k != id)
                         continue;
-                found = look_find_function(b->look, path->target, ret);
-                if (!found)
-                        return false;
+                found = path->target;
+                if (!look_find_function(b->look, found, &a))
+                        return NULL;
         }
         return found;
+}
+
+static int compare_owned(const void *a, const void *b)
+{
+        const Owned *x = a, *y = b;
+        int c = pci_address_compare(&x->owner, &y->owner);
+
+        return c ? c : strcmp(x->name, y->name);
+}
+
+static int find_owners(Blocks *b)
+{
+        PciAddress a;
+
+        for (size_t i = 0; i < b->n; i++)
+                for (const char *rest = find_path(b, &b->list[i]);
+                     rest && (rest = look_find_function(b->look, rest, &a));) {
+                        if (!GROW(b->owned, b->n_owned))
+                                return -ENOMEM;
+                        b->owned[b->n_owned++] = (Owned){ a, b->list[i].name };
+                }
+        if (b->n_owned > 0)
+                qsort(b->owned, b->n_owned, sizeof(Owned), compare_owned);
+        return 0;
 }
 
 static int read_blocks(Blocks *b)
@@ -91,9 +124,7 @@ static int read_blocks(Blocks *b)
                                          &block->backing);
                 r = look_optional(r);
         }
-        for (size_t i = 0; i < b->n; i++)
-                b->list[i].is_owned = find_owner(b, &b->list[i], &b->list[i].owner);
-        return r;
+        return r < 0 ? r : find_owners(b);
 }
 
 /* Whether mounts of it have numbers of their own, and name disks. Anyone may mount a tmpfs so. */
@@ -305,12 +336,11 @@ static int walk_owned(Blocks *b)
 {
         int r = 0;
 
-        for (size_t i = 0; i < b->look->table->n_asked && r >= 0; i++) {
-                b->owner = &b->look->table->asked[i];
-                b->seen = strv_free(b->seen);
-                for (size_t k = 0; k < b->n && r >= 0; k++)
-                        if (b->list[k].is_owned && pci_address_equal(&b->list[k].owner, b->owner))
-                                r = walk(b, b->list[k].name, NULL);
+        for (size_t i = 0; i < b->n_owned && r >= 0; i++) {
+                if (i > 0 && !pci_address_equal(b->owner, &b->owned[i].owner))
+                        b->seen = strv_free(b->seen);
+                b->owner = &b->owned[i].owner;
+                r = walk(b, b->owned[i].name, NULL);
         }
         return r;
 }
@@ -318,12 +348,9 @@ static int walk_owned(Blocks *b)
 int look_at_blocks(Look *l)
 {
         _cleanup_(blocks_done) Blocks b = { .look = l };
-        bool owned = false;
         int r = read_blocks(&b);
 
-        for (size_t i = 0; i < b.n; i++)
-                owned = owned || b.list[i].is_owned;
-        if (r < 0 || !owned)
+        if (r < 0 || b.n_owned == 0)
                 return r;
         b.has_zfs = exists_at(l->root->sys, SYSFS_PATH(SYSFS_MODULES, "zfs", ""));
         r = read_mounts(l);
@@ -344,9 +371,8 @@ int usage_blocks(const Sysroot *root, const PciAddress *address, char ***ret)
 
         if (r >= 0)
                 r = read_blocks(&b);
-        for (size_t i = 0; i < b.n && r >= 0; i++)
-                if (b.list[i].is_owned)
-                        r = strv_extend(&names, b.list[i].name);
+        for (size_t i = 0; i < b.n_owned && r >= 0; i++)
+                r = strv_extend(&names, b.owned[i].name);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(names);

@@ -57,6 +57,7 @@ static int find_framebuffer_console(const Look *l)
 int look_at_displays(Look *l)
 {
         _cleanup_free_ char *fb = NULL, *path = NULL, *name = NULL;
+        const char *rest;
         PciAddress a;
         int r = find_first(l, &fb);
 
@@ -71,8 +72,9 @@ int look_at_displays(Look *l)
                 return r;
         r = look_optional(
                 read_line_at(l->root->sys, SYSFS_PATH(SYSFS_GRAPHICS_CLASS, fb, "name"), &name));
-        return r < 0 ? r
-                     : use_table_add(l->table, &a, REASON_BOOT_DISPLAY,
-                                     "the console is on its framebuffer %s (%s)", fb,
-                                     name ? name : "?");
+        for (rest = path; r >= 0 && (rest = look_find_function(l, rest, &a));)
+                r = use_table_add(l->table, &a, REASON_BOOT_DISPLAY,
+                                  "the console is on its framebuffer %s (%s)", fb,
+                                  name ? name : "?");
+        return r;
 }

@@ -46,8 +46,11 @@ _must_check_ int look_rows(Look *l, const char *path, row_handler_t handler, con
 /* Undoes the kernel's octal escapes ("\040") in place, and returns the text. */
 char *look_unescape(char *text);
 
-/* The asked function that is a part of a path in /sys/devices. */
-bool look_find_function(const Look *l, const char *path, PciAddress *ret);
+/*
+ * The first asked function that is a part of a path in /sys/devices. Returns what is behind it in
+ * the path, where there may be others: a disk goes with each. NULL: there is none.
+ */
+const char *look_find_function(const Look *l, const char *path, PciAddress *ret);
 
 _must_check_ int look_at_blocks(Look *l);
 _must_check_ int look_at_interfaces(Look *l);

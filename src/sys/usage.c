@@ -88,20 +88,19 @@ char *look_unescape(char *text)
         return text;
 }
 
-bool look_find_function(const Look *l, const char *path, PciAddress *ret)
+const char *look_find_function(const Look *l, const char *path, PciAddress *ret)
 {
         char part[PCI_ADDRESS_SIZE];
 
-        for (size_t n; *path; path += n + (path[n] == '/')) {
-                n = strcspn(path, "/");
-                if (n >= sizeof(part))
-                        continue;
-                memcpy(part, path, n);
-                part[n] = 0;
+        while (*path) {
+                size_t n = strcspn(path, "/");
+
+                snprintf(part, sizeof(part), "%.*s", (int)MIN(n, sizeof(part)), path);
+                path += n + (path[n] == '/');
                 if (pci_address_parse(part, ret) >= 0 && use_table_asks(l->table, ret))
-                        return true;
+                        return path;
         }
-        return false;
+        return NULL;
 }
 
 enum { PROC_PATH_SIZE = 64 };

@@ -54,6 +54,17 @@ static void assert_blocks(const FakeTree *t, const char *expected)
         g_assert_cmpstr(joined, ==, expected);
 }
 
+/* The second function is below the first: a disk behind a port, or in the domain of a VMD. */
+static void test_functions_below_one_another(void)
+{
+        g_autoptr(FakeTree) t = host_with_vfs("nvme");
+
+        add_block(t, "pci0000:00/" FIRST "/" SECOND "/nvme/nvme2", "nvme2n1", "259:4\n");
+        mounted(t, "22 1 259:4 / /data rw shared:1 - ext4 /dev/somewhere rw\n");
+        assert_users(t, "mounted-filesystem: /dev/nvme2n1 is mounted at /data",
+                     "mounted-filesystem: /dev/nvme2n1 is mounted at /data");
+}
+
 /* A namespace that another controller still reaches is not lost with these two. */
 static void test_shared_namespace(void)
 {
@@ -268,6 +279,7 @@ int main(int argc, char *argv[])
 {
         g_test_init(&argc, &argv, NULL);
         TEST(block_devices);
+        TEST(functions_below_one_another);
         TEST(shared_namespace);
         TEST(logical_volumes);
         TEST(raid);
