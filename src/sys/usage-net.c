@@ -152,45 +152,60 @@ static int look_at_interface(const Look *l, const PciAddress *a, const char *nam
         return r < 0 || l->table->n_uses > before ? r : find_port(l, a, chain);
 }
 
-/* Of what is plugged into the function: into a USB controller, say. */
-static int list_plugged(const Sysroot *root, const Device *d, char ***ret)
+/* Where the links of all interfaces of this namespace point to. */
+static int read_links(const Sysroot *root, char ***ret)
 {
         _cleanup_strv_ char **all = NULL;
-        char part[PCI_ADDRESS_SIZE + 2];
-        int r;
+        int r = look_optional(list_dir_at(root->sys, SYSFS_NET_CLASS, &all));
 
-        snprintf(part, sizeof(part), "/%s/", PCI_ADDRESS_STR(&d->address));
-        r = look_optional(list_dir_at(root->sys, SYSFS_NET_CLASS, &all));
         for (char **name = all; name && *name && r >= 0; name++) {
                 _cleanup_free_ char *target = NULL;
 
-                if (readlink_at(root->sys, SYSFS_PATH(SYSFS_NET_CLASS, ".", *name), &target) >= 0 &&
-                    strstr(target, part))
-                        r = strv_extend(ret, *name);
+                r = readlink_at(root->sys, SYSFS_PATH(SYSFS_NET_CLASS, ".", *name), &target);
+                r = r < 0 ? look_optional(r) : strv_extend(ret, target);
         }
         return r;
 }
 
-/* `net`: the directory of the function's own interfaces, or none. */
-static int list_interfaces(const Sysroot *root, const Device *d, int *ret_net, char ***ret)
+/* Of what is plugged into the function, into a USB controller, say, or a subfunction of it. */
+static int list_below(const Device *d, char **links, char ***ret)
+{
+        char part[PCI_ADDRESS_SIZE + 2];
+        int r = 0;
+
+        snprintf(part, sizeof(part), "/%s/", PCI_ADDRESS_STR(&d->address));
+        for (char **link = links; link && *link && r >= 0; link++) {
+                const char *below = strstr(*link, part),
+                           *name = below ? strrchr(below, '/') + 1 : NULL;
+
+                if (name && !strv_contains(*ret, name))
+                        r = strv_extend(ret, name);
+        }
+        return r;
+}
+
+/* Its own. `net`: their directory, or none; it is empty when they went to another namespace. */
+static int list_own(const Sysroot *root, const Device *d, int *ret_net, char ***ret)
 {
         _cleanup_close_ int device = open_dir_at(root->sys, SYSFS_DEVICE_PATH(&d->address, ""));
 
         *ret_net = device >= 0 ? sysfs_open_net(device, d->driver) : -EBADF;
-        return *ret_net < 0 ? list_plugged(root, d, ret) : list_dir_at(*ret_net, ".", ret);
+        return look_optional(*ret_net < 0 ? *ret_net : list_dir_at(*ret_net, ".", ret));
 }
 
-static int look_at_function(Look *l, const Device *d, bool *tables)
+static int look_at_function(Look *l, const Device *d, char **links, bool *tables)
 {
         _cleanup_strv_ char **names = NULL;
         _cleanup_close_ int net = -EBADF;
-        int r = list_interfaces(l->root, d, &net, &names);
+        int r = list_own(l->root, d, &net, &names);
 
-        if (r < 0 || (net < 0 && !names))
+        if (r >= 0 && net >= 0 && !names)
+                r = use_table_add(l->table, &d->address, REASON_NETWORK_ADDRESS,
+                                  "its network interface is in another network namespace");
+        if (r >= 0)
+                r = list_below(d, links, &names);
+        if (r < 0 || !names)
                 return r;
-        if (!names)
-                return use_table_add(l->table, &d->address, REASON_NETWORK_ADDRESS,
-                                     "its network interface is in another network namespace");
         if (!*tables)
                 r = read_tables(l);
         *tables = true;
@@ -205,24 +220,29 @@ static int look_at_function(Look *l, const Device *d, bool *tables)
 
 int look_at_interfaces(Look *l)
 {
+        _cleanup_strv_ char **links = NULL;
         bool tables = false;
-        int r = 0;
+        int r = read_links(l->root, &links);
 
         for (size_t i = 0; i < l->table->n_asked && r >= 0; i++) {
                 const Device *d = inventory_find(l->inv, &l->table->asked[i]);
 
                 if (d && !d->driver_is_vfio)
-                        r = look_at_function(l, d, &tables);
+                        r = look_at_function(l, d, links, &tables);
         }
         return r;
 }
 
 int usage_interfaces(const Sysroot *root, const Device *d, char ***ret)
 {
-        _cleanup_strv_ char **names = NULL, **chain = NULL;
+        _cleanup_strv_ char **names = NULL, **links = NULL, **chain = NULL;
         _cleanup_close_ int net = -EBADF;
-        int r = list_interfaces(root, d, &net, &names);
+        int r = read_links(root, &links);
 
+        if (r >= 0)
+                r = list_own(root, d, &net, &names);
+        if (r >= 0)
+                r = list_below(d, links, &names);
         for (char **name = names; name && *name && r >= 0; name++)
                 r = add_chain(root, *name, &chain);
         if (r < 0)

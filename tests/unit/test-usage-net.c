@@ -75,6 +75,25 @@ static void test_plugged_interfaces(void)
         assert_users(t, "network-route: enx0 carries the default route", NULL);
 }
 
+/* A subfunction of a network card has an interface of its own, which is not in the card's "net". */
+static void test_interfaces_of_subfunctions(void)
+{
+        g_autoptr(FakeTree) t = host_with_nics();
+
+        fake_directory(t, "sys/devices/pci0000:00/" FIRST "/mlx5_core.sf.4/net/ens1s88");
+        fake_link(t, "sys/class/net/ens1s88",
+                  "../../devices/pci0000:00/" FIRST "/mlx5_core.sf.4/net/ens1s88");
+        fake_file(t, "proc/net/route",
+                  ROUTE_HEAD "ens1s88\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n");
+        assert_users(t, "network-route: ens1s88 carries the default route", NULL);
+        fake_remove(t, "sys/bus/pci/devices/" FIRST "/net/eth4/flags");
+        fake_remove(t, "sys/bus/pci/devices/" FIRST "/net/eth4");
+        assert_users(t,
+                     "network-address: its network interface is in another network namespace\n"
+                     "network-route: ens1s88 carries the default route",
+                     NULL);
+}
+
 static void test_ipv6(void)
 {
         g_autoptr(FakeTree) t = host_with_nics();
@@ -162,6 +181,7 @@ int main(int argc, char *argv[])
         TEST(network_interfaces);
         TEST(routes);
         TEST(plugged_interfaces);
+        TEST(interfaces_of_subfunctions);
         TEST(ipv6);
         TEST(stacked_interfaces);
         TEST(ports);
