@@ -262,6 +262,20 @@ static bool driver_is_allowed(const Manager *m, const Operation *op)
                driver_name_is_vfio(op->driver);
 }
 
+static int check_pf(const Manager *m, const PciAddress *address, sd_bus_error *error)
+{
+        ssize_t i = inventory_index(m->inventory, address);
+        const Target *t = i < 0 ? NULL : &m->desired->targets[i];
+        bool moves = t && t->problem == REASON_NONE && !target_keeps_vfs(t->kind, t->driver);
+        const ReasonRow *row =
+                reason_row(moves ? REASON_SRIOV_DRIVER_MISSING : REASON_SRIOV_UNSUPPORTED);
+
+        if (i < 0 || (m->inventory->devices[i]->total_vfs > 0 && !moves))
+                return 0;
+        return sd_bus_error_setf(error, row->dbus_error, "%s: refused: %s: %s (%s)",
+                                 PCI_ADDRESS_STR(address), row->id, row->sentence, row->remedy);
+}
+
 int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan **ret_plan,
                     sd_bus_error *error)
 {
@@ -276,26 +290,14 @@ int manager_preview(Manager *m, const Operation *op, Desired **ret_desired, Plan
                                          "Driver '%s' is not allowed (add it to AllowedDrivers= in "
                                          "vfiod.conf)",
                                          op->driver);
-        r = request_table_copy(&m->requests, &requests);
+        r = op->kind == OPERATION_SRIOV ? check_pf(m, &op->addresses[0], error) : 0;
+        if (r >= 0)
+                r = request_table_copy(&m->requests, &requests);
         if (r >= 0)
                 r = operation_request(op, m, &requests);
         if (r < 0)
                 return r;
         return manager_compute(m, m->inventory, &requests, ret_desired, ret_plan);
-}
-
-static int check_pf(const Manager *m, const PciAddress *address, sd_bus_error *error)
-{
-        ssize_t i = inventory_index(m->inventory, address);
-        const Target *t = i < 0 ? NULL : &m->desired->targets[i];
-        bool moves = t && t->problem == REASON_NONE && !target_keeps_vfs(t->kind, t->driver);
-        const ReasonRow *row =
-                reason_row(moves ? REASON_SRIOV_DRIVER_MISSING : REASON_SRIOV_UNSUPPORTED);
-
-        if (i < 0 || (m->inventory->devices[i]->total_vfs > 0 && !moves))
-                return 0;
-        return sd_bus_error_setf(error, row->dbus_error, "%s: refused: %s: %s (%s)",
-                                 PCI_ADDRESS_STR(address), row->id, row->sentence, row->remedy);
 }
 
 /* The oldest of those that are over makes room. */
@@ -322,8 +324,6 @@ static int check_submission(const Manager *m, const Operation *op, sd_bus_error 
         if (m->config->disabled)
                 return sd_bus_error_set(error, VFIOD_ERROR("Disabled"),
                                         "vfiod=off is on the kernel command line: boot without it");
-        if (op->kind == OPERATION_SRIOV && check_pf(m, &op->addresses[0], error) < 0)
-                return -EACCES;
         return check_jobs(m, op->uid, error);
 }
 

@@ -220,6 +220,7 @@ class SriovTest(HostTest):
         host.add_pf(PF, 1)
         host.start()
         host.expect(0, "bind", "--driver=none", PF)
+        self.assertIn("sriov-driver-missing", host.expect(1, "sriov", "--dry-run", PF, "2"))
         self.assertIn("sriov-driver-missing", host.expect(1, "sriov", PF, "2"))
 
     def test_a_pf_without_a_driver_is_waited_for(self):
