@@ -7,6 +7,7 @@
 #include "ctl/json.h"
 #include "ctl/offline.h"
 #include "ctl/print.h"
+#include "model/device.h"
 #include "model/reason.h"
 
 #include <fnmatch.h>
@@ -171,10 +172,11 @@ static bool mark(json_object *devices, const char *word, SelectMode mode, bool *
 
         for (size_t i = 0; i < json_count(devices); i++) {
                 json_object *d = json_at(devices, i);
-                bool is_bridge = startswith(json_word(d, "class"), "06");
+                uint32_t class = (uint32_t)strtoul(json_word(d, "class"), NULL, 16);
+                bool is_system = device_is_system(&(Device){ .class = class });
 
                 if (pf ? names_vf(pf, index, devices, d)
-                       : (mode == SELECT_ALL || is_one || !is_bridge) && names_device(word, d))
+                       : (mode == SELECT_ALL || is_one || !is_system) && names_device(word, d))
                         marks[i] = found = true;
         }
         return found;
@@ -212,7 +214,9 @@ static int fail_no_device(json_object *devices, const char *word)
         for (size_t i = 0; i < json_count(devices); i++)
                 if (names_device(word, json_at(devices, i)))
                         return fail(STATUS_NO_DEVICE,
-                                    "'%s' names only bridges; name the devices behind them", word);
+                                    "'%s' names only bridges or parts of the platform, which never "
+                                    "move",
+                                    word);
         return fail(STATUS_NO_DEVICE, "no such device: '%s'; 'vfioctl list' has all", word);
 }
 

@@ -10,7 +10,7 @@ _must_check_ int source_local(Ctl *c, json_object *objects);
 
 typedef enum SelectMode {
         SELECT_ALL,
-        SELECT_ENDPOINTS, /* groups and globs leave bridges out */
+        SELECT_ENDPOINTS, /* groups and globs leave bridges and the platform out */
 } SelectMode;
 
 /*

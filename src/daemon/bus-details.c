@@ -37,7 +37,7 @@ static char *group_members(const Group *g)
         _cleanup_strv_ char **members = NULL;
 
         for (size_t i = 0; g && i < g->n_members; i++)
-                if (!device_is_bridge(g->members[i]) &&
+                if (!device_is_system(g->members[i]) &&
                     strv_extend(&members, PCI_ADDRESS_STR(&g->members[i]->address)) < 0)
                         return NULL;
         return strv_join(members, " ");

@@ -311,7 +311,7 @@ static size_t mark_devices(const Inventory *inv, const char *word, bool *marked)
         else if (!number && parse_device_word(inv, word, &a) >= 0)
                 mark(inv, &a, marked, &n);
         for (size_t i = 0; g && i < g->n_members; i++)
-                if (!device_is_bridge(g->members[i]))
+                if (!device_is_system(g->members[i]))
                         mark(inv, &g->members[i]->address, marked, &n);
         return n;
 }

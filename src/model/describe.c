@@ -269,7 +269,7 @@ int describe_group(const Snapshot *s, int number, field_handler_t f, void *userd
         for (size_t i = 0; i < g->n_members; i++) {
                 const Device *d = g->members[i];
 
-                r = strv_extend(device_is_bridge(d) ? &bridges : &members,
+                r = strv_extend(device_is_system(d) ? &bridges : &members,
                                 PCI_ADDRESS_STR(&d->address));
                 if (r < 0)
                         return r;

@@ -84,6 +84,19 @@ class HazardTest(SimTest):
         users = json.loads(sim.expect(0, "who", "*", "--json=short"))
         self.assertIn((NVME, "mounted-filesystem"), [(u["address"], u["use"]) for u in users])
 
+    def test_a_group_is_named_without_the_platform(self):
+        """An ISA bridge and an SMBus controller are beside the disks; none of them ever moves."""
+        sim = self.host()
+        groups = json.loads(sim.expect(0, "groups", "--json=short"))
+        group = next(g for g in groups if g["number"] == sim.group(SATA))
+        self.assertEqual((group["members"], len(group["bridges"])), ([SATA], 2))
+        sim.expect(0, "bind", f"group:{sim.group(SATA)}")
+        self.assertEqual(sim.driver(SATA), "vfio-pci")
+        call = ["busctl", "call", "org.vfiod1", "/org/vfiod1", "org.vfiod1.Manager", "Release", "asta{sv}", "1",
+                f"group:{sim.group(SATA)}", "0", "0"]
+        answer = subprocess.run(call, capture_output=True, text=True, check=True)
+        self.assertEqual(answer.stdout.count('"Device"'), 1)
+
     def test_an_apply_names_what_would_allow_it(self):
         sim = self.host(mounts=("8:1 /srv",))
         sim.declare(f"Address={SATA}")
