@@ -12,10 +12,10 @@ struct Work {
         Run *run;
         Origin *before; /* what the run replaced in the table of origins, to be put back if it is
                            rolled back. Stamp 0: there was no entry */
-        size_t n_before;
-        bool recorded; /* what was there before is in the table of origins */
-        bool waiting;  /* for that table to be on disk */
-        bool saving;   /* it is on its way there */
+        size_t n_before, n_moved; /* the first of them are moved, the others only approved */
+        bool recorded;            /* what was there before is in the table of origins */
+        bool waiting;             /* for that table to be on disk */
+        bool saving;              /* it is on its way there */
         bool over;
         struct Work *next;
 };
@@ -162,12 +162,26 @@ void manager_note_save(Manager *m)
                 w->saving = w->waiting;
 }
 
+/* While the disk took its time another card may have come to the place of one. */
+static bool cards_are_there(const Work *w)
+{
+        const Manager *m = w->manager;
+
+        for (size_t i = 0; i < w->n_moved; i++) {
+                const Device *d = inventory_find(m->inventory, &w->before[i].address);
+
+                if (!d || !origin_table_find_device(&m->origins, d))
+                        return false;
+        }
+        return true;
+}
+
 void manager_resume_work(Manager *m, int error)
 {
         for (Work *w = m->work; w; w = w->next)
                 if (w->waiting && (w->saving || error < 0)) {
                         w->waiting = false;
-                        run_resume(w->run, error);
+                        run_resume(w->run, error < 0 || cards_are_there(w) ? error : -ENODEV);
                 }
 }
 
@@ -213,6 +227,7 @@ static int on_record(Run *run, const OriginTable *before, void *userdata)
                 if (r < 0)
                         return r;
         }
+        w->n_moved = w->n_before;
         r = approve_members(w, run_unit(run));
         if (r < 0)
                 return r;

@@ -102,6 +102,25 @@ class StorageTest(HostTest):
         host.expect(0, "release", A, B)
         self.assertEqual([host.driver(A), host.driver(B)], ["e1000", "e1000"])
 
+    @unittest.skipUnless(shutil.which("strace"), "there is no strace")
+    def test_another_card_that_comes_while_the_disk_is_slow_is_left_alone(self):
+        host = self.host
+        host.add_device(A, 1)
+        host.declare("Address=00:03.0\nId=8086:100e")
+        self.inject("fsync", "state.new", "delay_enter=3000000:when=1")
+        host.start(settled=False)
+        host.wait_state(A, "working")
+        host.wait_request(f"check {A}")
+        host.unplug(A)
+        host.add_device(A, 1)
+        host.write(f"sys/bus/pci/devices/{A}/modalias", "pci:v00008086d000010D3sv00001AF4sd00001100bc02sc00i00\n")
+        host.expect(0, "reload")
+        self.assertEqual(host.state(A), "working", "the disk was not slow enough for this test")
+        host.wait_state(A, "blocked")
+        self.assertIn("id-mismatch", host.expect(0, "explain", A))
+        self.assertEqual([host.driver(A), host.override(A)], ["e1000", "(null)"])
+        self.assertEqual(host.writes(A), [])
+
     def damaged(self, text, aside):
         """A device is declared and bound; then the state file is replaced by `text`."""
         host = self.host
