@@ -14,9 +14,10 @@ typedef struct Look {
         size_t n_devices;
         PciAddress *again; /* to be read again; in the order of being found */
         size_t n_again;
+        int group; /* the last whose members were put there: of a large one they all ask for that */
 } Look;
 
-#define LOOK_NULL ((Look){ .reader = READER_NULL })
+#define LOOK_NULL ((Look){ .reader = READER_NULL, .group = -1 })
 
 static void look_done(Look *l)
 {
@@ -152,7 +153,10 @@ static int read_relatives(Look *l, const Inventory *previous, const Device *d)
                 return r;
         if (d && d->is_vf)
                 r = read_again(l, &d->pf);
-        for (size_t i = 0; g && i < g->n_members && r >= 0; i++)
+        if (!g || g->number == l->group)
+                return r;
+        l->group = g->number;
+        for (size_t i = 0; i < g->n_members && r >= 0; i++)
                 r = read_again(l, &g->members[i]->address);
         return r;
 }

@@ -6,6 +6,7 @@
 
 #include <endian.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define NIC "0000:41:00.0"
 #define NIC_ALIAS "pci:v00008086d000010C9sv00008086sd0000A03Cbc02sc00i00\n"
@@ -355,6 +356,33 @@ static void test_changed_pf_knows_its_new_vfs(void)
         g_assert_true(find(after, "0000:41:10.2") == find(before, "0000:41:10.2"));
 }
 
+/* A group may be large where nothing isolates its members: an event of one reads each only once. */
+static void test_event_in_a_large_group(void)
+{
+        enum { MEMBERS = 1000 };
+        g_autoptr(FakeTree) t = fake_new();
+        _cleanup_(inventory_freep) Inventory *before = NULL, *after = NULL;
+        clock_t start, full;
+
+        for (unsigned i = 0; i < MEMBERS; i++) {
+                g_autofree char *a =
+                        g_strdup_printf("0000:%02x:%02x.%x", i >> 8, i >> 3 & 0x1f, i & 7);
+
+                fake_device(t, "pci0000:00", a, NIC_ALIAS);
+                fake_group(t, a, 7);
+        }
+        start = clock();
+        g_assert_cmpint(scan_all(&t->root, &before), ==, 0);
+        full = clock() - start;
+        start = clock();
+        g_assert_cmpint(scan_changed(&t->root, before, &before->devices[0]->address, 1, &after), ==,
+                        0);
+        g_assert_cmpint(clock() - start, <, 4 * full); /* processor time */
+        g_assert_cmpuint(inventory_group(after, 7)->n_members, ==, MEMBERS);
+        for (size_t i = 0; i < MEMBERS; i++)
+                g_assert_cmpuint(after->devices[i]->n_ref, ==, 1);
+}
+
 static void test_override_shown_as_null_is_unset(void)
 {
         g_autoptr(FakeTree) t = fake_new();
@@ -425,6 +453,7 @@ int main(int argc, char *argv[])
         TEST(changed_follows_the_group);
         TEST(changed_vf_counts_at_its_pf);
         TEST(changed_pf_knows_its_new_vfs);
+        TEST(event_in_a_large_group);
         TEST(override_shown_as_null_is_unset);
         TEST(serial_number);
         return g_test_run();
