@@ -80,15 +80,58 @@ bool driver_name_is_vfio(const char *name)
         return endswith(name, "vfio-pci") || endswith(name, "vfio_pci");
 }
 
-bool origin_table_knows(const OriginTable *t, const Device *d, bool vfio)
+/* All but the serial number, which need not be known. */
+static int compare_identities(const Identity *a, const Identity *b)
 {
-        for (size_t i = 0; i < t->n_origins; i++) {
-                const Origin *o = &t->origins[i];
+        uint64_t x = (uint64_t)a->vendor << 48 | (uint64_t)a->device << 32 |
+                     (uint64_t)a->subvendor << 16 | a->subdevice;
+        uint64_t y = (uint64_t)b->vendor << 48 | (uint64_t)b->device << 32 |
+                     (uint64_t)b->subvendor << 16 | b->subdevice;
 
-                if ((!vfio || (o->intended && driver_name_is_vfio(o->intended))) &&
-                    identity_matches(&o->identity, d))
-                        return true;
+        return x != y ? (x < y ? -1 : 1) : strcmp(strempty(a->topology), strempty(b->topology));
+}
+
+static int compare_origins(const void *a, const void *b)
+{
+        return compare_identities(&(*(const Origin *const *)a)->identity,
+                                  &(*(const Origin *const *)b)->identity);
+}
+
+int origin_table_sort(const OriginTable *t, const Origin ***ret)
+{
+        const Origin **sorted = calloc(t->n_origins + 1, sizeof(Origin *));
+
+        if (!sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < t->n_origins; i++)
+                sorted[i] = &t->origins[i];
+        qsort(sorted, t->n_origins, sizeof(Origin *), compare_origins);
+        *ret = sorted;
+        return 0;
+}
+
+bool origins_know(const Origin *const *sorted, size_t n, const Device *d, bool vfio)
+{
+        const Identity card = { .vendor = d->vendor,
+                                .device = d->device,
+                                .subvendor = d->subvendor,
+                                .subdevice = d->subdevice,
+                                .topology = d->topology };
+        size_t low = 0, high = n;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (compare_identities(&sorted[middle]->identity, &card) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
         }
+        for (; low < n && compare_identities(&sorted[low]->identity, &card) == 0; low++)
+                if ((!vfio ||
+                     (sorted[low]->intended && driver_name_is_vfio(sorted[low]->intended))) &&
+                    identity_matches(&sorted[low]->identity, d))
+                        return true;
         return false;
 }
 

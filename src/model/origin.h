@@ -48,8 +48,14 @@ Origin *origin_table_find(const OriginTable *t, const PciAddress *address);
 /* The entry of exactly this card at this address, or NULL. */
 const Origin *origin_table_find_device(const OriginTable *t, const Device *d);
 
-/* Whether this card was seen, at whatever address, when it was moved; `vfio`: to a VFIO driver. */
-bool origin_table_knows(const OriginTable *t, const Device *d, bool vfio);
+/* The entries by their cards, valid until the table changes; to be freed. */
+_must_check_ int origin_table_sort(const OriginTable *t, const Origin ***ret);
+
+/*
+ * Whether this card is among the `n` entries of such a list, at whatever address: it was seen when
+ * it was moved; `vfio`: to a VFIO driver.
+ */
+bool origins_know(const Origin *const *sorted, size_t n, const Device *d, bool vfio);
 
 /* vfio-pci and its variants, by the names that they have in the kernel. */
 bool driver_name_is_vfio(const char *name);

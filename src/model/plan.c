@@ -49,11 +49,12 @@ static bool member_is_foreign(const Move *moves, size_t n, const Move *m)
 static bool member_is_new(const Planner *p, const Move *moves, size_t n, const Move *m)
 {
         if (!m->target->implied || m->kind != MOVE_TAKE ||
-            origin_table_knows(p->origins, m->device, /* vfio= */ false))
+            origins_know(p->cards, p->origins->n_origins, m->device, /* vfio= */ false))
                 return false;
         for (size_t i = 0; i < n; i++)
                 if (target_moves_group(moves[i].target) && moves[i].target->matched &&
-                    origin_table_knows(p->origins, moves[i].device, /* vfio= */ true))
+                    origins_know(p->cards, p->origins->n_origins, moves[i].device,
+                                 /* vfio= */ true))
                         return true;
         return false;
 }
@@ -354,6 +355,7 @@ static void planner_done(Planner *p)
 {
         free(p->doomed);
         free(p->origin_of);
+        free(p->cards);
 }
 
 /* Takes the inputs that `p` has. */
@@ -366,10 +368,20 @@ static int planner_start(Planner *p)
         return 0;
 }
 
+/* Whether a device is to follow its group: then it counts which cards were seen before. */
+static bool group_grows(const Planner *p)
+{
+        for (size_t i = 0; i < p->inv->n_devices; i++)
+                if (p->desired->targets[i].implied && !p->inv->devices[i]->driver_is_vfio)
+                        return true;
+        return false;
+}
+
 int plan_compute(const Inventory *inv, const Desired *desired, const DriverChoice *choices,
                  const OriginTable *origins, const UseTable *uses, Plan **ret)
 {
-        _cleanup_(planner_done) Planner p = { inv, desired, choices, origins, uses, NULL, NULL };
+        _cleanup_(planner_done)
+                Planner p = { inv, desired, choices, origins, uses, NULL, NULL, NULL };
         _cleanup_free_ Move *moves = calloc(inv->n_devices + 1, sizeof(Move));
         _cleanup_(plan_freep) Plan *plan = calloc(1, sizeof(Plan));
         int r;
@@ -377,6 +389,8 @@ int plan_compute(const Inventory *inv, const Desired *desired, const DriverChoic
         if (!plan || !moves)
                 return -ENOMEM;
         r = planner_start(&p);
+        if (r >= 0 && group_grows(&p))
+                r = origin_table_sort(origins, &p.cards);
         for (size_t i = 0; i < inv->n_devices && r >= 0; i++)
                 r = plan_device(&p, i, moves, plan);
         if (r < 0)
@@ -388,7 +402,8 @@ int plan_compute(const Inventory *inv, const Desired *desired, const DriverChoic
 int plan_ask_uses(const Inventory *inv, const Desired *desired, const DriverChoice *choices,
                   const OriginTable *origins, UseTable *ret)
 {
-        _cleanup_(planner_done) Planner p = { inv, desired, choices, origins, NULL, NULL, NULL };
+        _cleanup_(planner_done)
+                Planner p = { inv, desired, choices, origins, NULL, NULL, NULL, NULL };
         _cleanup_(use_table_done) UseTable uses = { 0 };
         int r;
 

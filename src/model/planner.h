@@ -14,6 +14,7 @@ typedef struct Planner {
         const UseTable *uses;
         bool *doomed; /* parallel to inv->devices: VFs whose PF gets another number of them */
         const Origin **origin_of; /* parallel to inv->devices */
+        const Origin **cards;     /* the entries of `origins` by their cards, if that counts */
 } Planner;
 
 /* What is to become of one member of a unit. */
