@@ -59,12 +59,14 @@ static const Target *find_target(const Snapshot *s, const PciAddress *a)
 /* `t`: its target, if it is there. */
 static const Rule *find_rule(const Snapshot *s, const PciAddress *a, const Target *t)
 {
-        if (t)
-                return t->rule;
-        for (size_t i = 0; s->desired && i < s->desired->n_absent; i++)
-                if (pci_address_equal(&s->desired->absent[i].address, a))
-                        return s->desired->absent[i].rule;
-        return NULL;
+        const Desired *d = s->desired;
+        size_t i;
+
+        if (t || !d)
+                return t ? t->rule : NULL;
+        i = pci_address_position(d->absent, d->n_absent, sizeof(Absent), a);
+        return i < d->n_absent && pci_address_equal(&d->absent[i].address, a) ? d->absent[i].rule
+                                                                              : NULL;
 }
 
 static const char *target_word(const Target *t)

@@ -360,28 +360,40 @@ static void expand_group(const Group *g, Target *targets)
         }
 }
 
-static bool absent_is_known(const Desired *d, const PciAddress *a)
-{
-        for (size_t i = 0; i < d->n_absent; i++)
-                if (pci_address_equal(&d->absent[i].address, a))
-                        return true;
-        return false;
-}
-
 /* Exact addresses in a rule at which nothing is. */
 static int collect_absent(const Rule *rule, const Inventory *inv, Desired *d)
 {
         STRV_FOREACH(p, rule->match.patterns[MATCH_ADDRESS]) {
                 PciAddress a;
 
-                if (pci_address_parse(*p, &a) < 0 || inventory_find(inv, &a) ||
-                    absent_is_known(d, &a))
+                if (pci_address_parse(*p, &a) < 0 || inventory_find(inv, &a))
                         continue;
                 if (!GROW(d->absent, d->n_absent))
                         return -ENOMEM;
                 d->absent[d->n_absent++] = (Absent){ a, rule };
         }
         return 0;
+}
+
+static int compare_absent(const void *a, const void *b)
+{
+        const Absent *x = a, *y = b;
+        int c = pci_address_compare(&x->address, &y->address);
+
+        return c ? c : strcmp(x->rule->name, y->rule->name);
+}
+
+/* Each place once, for the first of its rules. */
+static void sort_absent(Desired *d)
+{
+        size_t n = 0;
+
+        if (d->n_absent > 0)
+                qsort(d->absent, d->n_absent, sizeof(Absent), compare_absent);
+        for (size_t i = 0; i < d->n_absent; i++)
+                if (n == 0 || !pci_address_equal(&d->absent[n - 1].address, &d->absent[i].address))
+                        d->absent[n++] = d->absent[i];
+        d->n_absent = n;
 }
 
 int desired_update(const Config *config, const RequestTable *requests, const OriginTable *origins,
@@ -411,6 +423,7 @@ int desired_update(const Config *config, const RequestTable *requests, const Ori
                 r = collect_absent(config->rules[i], inv, d);
         if (r < 0)
                 return r;
+        sort_absent(d);
         apply_requests(&d->requests, inv, d->targets);
         hold_broken(config, inv, joined, d->targets);
         hold_companions(config, inv, joined, d->targets);

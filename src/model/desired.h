@@ -42,7 +42,7 @@ typedef struct Desired {
         Target *targets; /* parallel to Inventory.devices */
         Found *found;    /* the same */
         size_t n_targets;
-        Absent *absent;
+        Absent *absent; /* sorted by address, each place once */
         size_t n_absent;
         Rule **rules; /* what the targets point to lives as long as they do */
         size_t n_rules;

@@ -273,33 +273,12 @@ static void add_device(const Inventory *inv, size_t index, const Target *target,
                       first, disabled, s);
 }
 
-static int compare_absent(const void *a, const void *b)
-{
-        return pci_address_compare(*(const PciAddress *const *)a, *(const PciAddress *const *)b);
-}
-
-/* The absent places, sorted. */
-static int list_absent(const Desired *desired, const PciAddress ***ret)
-{
-        const PciAddress **places = calloc(desired->n_absent + 1, sizeof(PciAddress *));
-
-        if (!places)
-                return -ENOMEM;
-        for (size_t i = 0; i < desired->n_absent; i++)
-                places[i] = &desired->absent[i].address;
-        qsort(places, desired->n_absent, sizeof(PciAddress *), compare_absent);
-        *ret = places;
-        return 0;
-}
-
 int status_compute(const Inventory *inv, const Desired *desired, const Plan *plan, bool disabled,
                    find_track_t find_track, void *userdata, StatusTable **ret)
 {
         _cleanup_(status_table_freep) StatusTable *t = calloc(1, sizeof(StatusTable));
         _cleanup_free_ Stand *stands = index_units(inv, plan, find_track, userdata);
-        _cleanup_free_ const PciAddress **absent = NULL;
         size_t k = 0;
-        int r;
 
         if (!t || !stands)
                 return -ENOMEM;
@@ -307,18 +286,16 @@ int status_compute(const Inventory *inv, const Desired *desired, const Plan *pla
         t->by_device = calloc(inv->n_devices + 1, sizeof(uint32_t));
         if (!t->statuses || !t->by_device)
                 return -ENOMEM;
-        r = list_absent(desired, &absent);
-        if (r < 0)
-                return r;
         for (size_t i = 0; i <= inv->n_devices; i++) {
                 for (; k < desired->n_absent &&
-                       (i == inv->n_devices ||
-                        pci_address_compare(absent[k], &inv->devices[i]->address) < 0);
+                       (i == inv->n_devices || pci_address_compare(&desired->absent[k].address,
+                                                                   &inv->devices[i]->address) < 0);
                      k++)
-                        t->statuses[t->n_statuses++] = (DeviceStatus){ .address = *absent[k],
-                                                                       .index = -1,
-                                                                       .state = STATE_ABSENT,
-                                                                       .reason = REASON_ABSENT };
+                        t->statuses[t->n_statuses++] =
+                                (DeviceStatus){ .address = desired->absent[k].address,
+                                                .index = -1,
+                                                .state = STATE_ABSENT,
+                                                .reason = REASON_ABSENT };
                 if (i < inv->n_devices)
                         add_device(inv, i, &desired->targets[i], &stands[i], disabled, find_track,
                                    userdata, t);
