@@ -171,14 +171,18 @@ static int check_uses(const Planner *p, Unit *u, const Move *moves, size_t n)
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++) {
+                const PciAddress *a = &moves[i].device->address;
+                size_t k = use_table_position(p->uses, a);
+
                 r = check_display(p, u, &moves[i]);
-                for (size_t k = 0; k < p->uses->n_uses && r >= 0 && move_unbinds(&moves[i]); k++) {
+                for (; k < p->uses->n_uses && r >= 0 && move_unbinds(&moves[i]); k++) {
                         const Use *use = &p->uses->uses[k];
 
-                        if (use->hazard != REASON_VFS_IN_USE &&
-                            pci_address_equal(&use->address, &moves[i].device->address))
-                                r = planner_refuse_hazard(u, moves[i].target, &use->address,
-                                                          use->hazard, use->by);
+                        if (!pci_address_equal(&use->address, a))
+                                break;
+                        if (use->hazard != REASON_VFS_IN_USE)
+                                r = planner_refuse_hazard(u, moves[i].target, a, use->hazard,
+                                                          use->by);
                 }
         }
         return r;

@@ -36,31 +36,40 @@ int use_table_ask(UseTable *t, const PciAddress *address)
 
 int use_table_add(UseTable *t, const PciAddress *address, Reason hazard, const char *format, ...)
 {
+        size_t i = use_table_position(t, address);
         char *by;
         va_list ap;
         int r;
 
-        if (use_table_find(t, address, hazard))
-                return 0;
-        if (!GROW(t->uses, t->n_uses))
-                return -ENOMEM;
+        for (; i < t->n_uses && pci_address_equal(&t->uses[i].address, address); i++)
+                if (t->uses[i].hazard == hazard)
+                        return 0;
         va_start(ap, format);
         r = vasprintf(&by, format, ap);
         va_end(ap);
         if (r < 0)
                 return -ENOMEM;
+        if (!INSERT(t->uses, t->n_uses, i)) {
+                free(by);
+                return -ENOMEM;
+        }
         for (char *c = by; *c; c++)
                 if (*c < ' ' || *c > '~')
                         *c = '?';
-        t->uses[t->n_uses++] = (Use){ *address, hazard, by };
+        t->uses[i] = (Use){ *address, hazard, by };
         return 0;
+}
+
+size_t use_table_position(const UseTable *t, const PciAddress *address)
+{
+        return pci_address_position(t->uses, t->n_uses, sizeof(Use), address);
 }
 
 const Use *use_table_find(const UseTable *t, const PciAddress *address, Reason hazard)
 {
-        for (size_t i = 0; i < t->n_uses; i++)
-                if (pci_address_equal(&t->uses[i].address, address) &&
-                    (hazard == REASON_NONE || t->uses[i].hazard == hazard))
+        for (size_t i = use_table_position(t, address);
+             i < t->n_uses && pci_address_equal(&t->uses[i].address, address); i++)
+                if (hazard == REASON_NONE || t->uses[i].hazard == hazard)
                         return &t->uses[i];
         return NULL;
 }

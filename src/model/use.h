@@ -15,7 +15,7 @@ typedef struct Use {
 typedef struct UseTable {
         PciAddress *asked; /* sorted; who uses these is looked up */
         size_t n_asked;
-        Use *uses;
+        Use *uses; /* sorted by address; those of one device as they were noted */
         size_t n_uses;
 } UseTable;
 
@@ -28,6 +28,9 @@ bool use_table_asks(const UseTable *t, const PciAddress *address);
 /* Notes a use, the first for each device and hazard; what no terminal should get is '?'. */
 _must_check_ _printf_(4, 5) int use_table_add(UseTable *t, const PciAddress *address, Reason hazard,
                                               const char *format, ...);
+
+/* The index of the first use of a device, or where it would be. */
+size_t use_table_position(const UseTable *t, const PciAddress *address);
 
 /* The first use of a device by that hazard, REASON_NONE: by any. NULL: nobody uses it so. */
 const Use *use_table_find(const UseTable *t, const PciAddress *address, Reason hazard);
