@@ -139,16 +139,24 @@ static void merge(const Ctl *c, json_object *objects, const char *path, const ch
         }
 }
 
-static void forget(const Ctl *c, json_object *objects, const char *path)
+/* An object is gone when all its interfaces are; a device may also just not be a PF any more. */
+static void forget(const Ctl *c, json_object *objects, const char *path, json_object *interfaces)
 {
         static const char *const keys[] = { "address", NULL };
-        _cleanup_json_ json_object *object = NULL, *o = NULL;
+        json_object *object = json_object_object_get(objects, path);
 
-        object = json_object_get(json_object_object_get(objects, path));
-        json_object_object_del(objects, path);
-        o = json_pick(json_object_object_get(object, VFIOD_DEVICE_INTERFACE), keys);
-        if (json_text(o, "address"))
-                print_event(c, "removed", o, format_text("%s: removed", json_text(o, "address")));
+        for (size_t i = 0; object && i < json_count(interfaces); i++) {
+                const char *name = json_object_get_string(json_at(interfaces, i));
+                _cleanup_json_ json_object *o =
+                        json_pick(json_object_object_get(object, name), keys);
+
+                json_object_object_del(object, name);
+                if (streq(name, VFIOD_DEVICE_INTERFACE))
+                        print_event(c, "removed", o,
+                                    format_text("%s: removed", json_word(o, "address")));
+        }
+        if (object && json_object_object_length(object) == 0)
+                json_object_object_del(objects, path);
 }
 
 static void dispatch(const Ctl *c, json_object *objects, json_object *signal)
@@ -163,7 +171,7 @@ static void dispatch(const Ctl *c, json_object *objects, json_object *signal)
                 json_object_object_foreach(json_at(body, 1), interface, properties)
                         merge(c, objects, first, interface, properties);
         } else if (streq(member, "InterfacesRemoved")) {
-                forget(c, objects, first);
+                forget(c, objects, first, json_at(body, 1));
         } else if (streq(member, "NameOwnerChanged")) {
                 const char *owner = strempty(json_object_get_string(json_at(body, 2)));
                 _cleanup_json_ json_object *manager = json_new();

@@ -2,7 +2,9 @@
 """What an operator notices of SR-IOV: VFs are made, set, bound and given back, whatever fails."""
 
 import errno
+import itertools
 import json
+import select
 import subprocess
 import sys
 import unittest
@@ -57,6 +59,28 @@ class SriovTest(HostTest):
         self.assertEqual(len(host.requests("numvfs")), 1)
         self.assertEqual([line for line in host.requests("bind") if "igbvf" in line], [])
         self.assertNotIn("failed", host.errors())
+
+    def test_a_device_that_is_no_pf_any_more_is_not_removed(self):
+        host, other = self.host, "0000:00:05.0"
+        host.add_pf(PF, 1)
+        host.add_device(other, 5)
+        host.start()
+        monitor = host.spawn_ctl("monitor")
+        self.addCleanup(monitor.wait)
+        self.addCleanup(monitor.stdout.close)
+        self.addCleanup(monitor.kill)
+        verbs = itertools.cycle(["bind", "release"])
+        host.wait("monitor says nothing",
+                  lambda: host.expect(0, next(verbs), other) and select.select([monitor.stdout], [], [], 0)[0])
+        host.write(f"sys/devices/pci0000:00/{PF}/sriov_totalvfs", "0\n")
+        host.expect(0, "reload")
+        self.assertEqual(json.loads(host.expect(0, "list", PF, "--json=short"))[0]["total_vfs"], 0)
+        host.unplug(other)
+        host.expect(0, "reload")
+        seen = []
+        host.wait("monitor does not see it go",
+                  lambda: seen.append(monitor.stdout.readline()) or f"{other}: removed\n" in seen)
+        self.assertNotIn(f"{PF}: removed\n", seen)
 
     def test_a_restart_touches_nothing(self):
         host = self.host
