@@ -17,8 +17,9 @@ static void report_problem(Manager *m, const DeviceStatus *s, const LogFields *f
                 return;
         if (t)
                 t->told = true;
-        log_full(LOG_WARNING, 0, f, "%s: %s: %s (%s)", device_state_to_string(s->state),
-                 reason_to_string(s->reason), status_sentence(s), reason_row(s->reason)->remedy);
+        log_full(LOG_WARNING, t ? t->error : 0, f, "%s: %s: %s (%s)",
+                 device_state_to_string(s->state), reason_to_string(s->reason), status_sentence(s),
+                 reason_row(s->reason)->remedy);
 }
 
 static const char *message_of(DeviceState s)

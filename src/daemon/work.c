@@ -265,6 +265,7 @@ static void take_in_failure(Manager *m, Track *t, const RunResult *result)
         /* What is stuck is explained by the next look. */
         track_failed(t, result->reason, t->stuck ? NULL : detail, manager_now(m),
                      m->config->daemon.retry_max_usec);
+        t->error = result->error;
 }
 
 /* A number of VFs for which others had to go is not tried again by itself. */
@@ -288,6 +289,7 @@ static void take_in_notes(Manager *m, const RunResult *result)
                 t->attempted = false;
                 track_failed(t, n->reason, n->detail, manager_now(m),
                              m->config->daemon.retry_max_usec);
+                t->error = n->error;
         }
 }
 

@@ -68,13 +68,13 @@ static void run_fail(Run *run, Reason reason, const PciAddress *address, char *d
 }
 
 /* Takes over `detail`. */
-static int run_note(Run *run, Reason reason, const PciAddress *address, char *detail)
+static int run_note(Run *run, Reason reason, const PciAddress *address, int error, char *detail)
 {
         if (!GROW(run->result.notes, run->result.n_notes)) {
                 free(detail);
                 return -ENOMEM;
         }
-        run->result.notes[run->result.n_notes++] = (RunNote){ *address, reason, detail };
+        run->result.notes[run->result.n_notes++] = (RunNote){ *address, reason, error, detail };
         return 0;
 }
 
@@ -128,10 +128,13 @@ static void step_ended(Run *run, size_t i, const WorkerRequest *q, PoolOutcome o
                 return;
         }
         if (reply->error != 0 && s->kind == STEP_VF_SETTING &&
-            run_note(run, REASON_VF_SETTING_REJECTED, &s->address, step_sentence(s, reply)) >= 0)
+            run_note(run, REASON_VF_SETTING_REJECTED, &s->address, reply->error,
+                     step_sentence(s, reply)) >= 0)
                 return;
         /* Whether a driver takes a VF that nobody declared is the kernel's affair. */
         if (reply->error != 0 && !(s->kind == STEP_PROBE && run->unit.sriov)) {
+                if (run->result.ok)
+                        run->result.error = reply->error;
                 run_fail(run, step_reason(s, reply->error), &s->address, step_sentence(s, reply));
                 return;
         }

@@ -15,6 +15,7 @@ typedef struct Run Run;
 typedef struct RunNote {
         PciAddress address;
         Reason reason;
+        int error; /* the kernel's, an errno above 0 */
         char *detail;
 } RunNote;
 
@@ -26,6 +27,7 @@ typedef struct RunResult {
         bool rolled_back;   /* all is as it was before the first step */
         bool replan;        /* ok so far, but a module brought another driver than was planned */
         Reason reason;      /* if not ok */
+        int error;          /* the kernel's, an errno above 0, if that is why; else 0 */
         PciAddress address; /* the device that it is about */
         char *detail;       /* a sentence; belongs to the run */
         RunNote *notes;     /* belong to the run; also if ok */

@@ -37,6 +37,7 @@ void track_failed(Track *t, Reason reason, const char *detail, uint64_t now, uin
         free(t->detail);
         t->detail = copy;
         t->failure = reason;
+        t->error = 0;
         t->retry_usec = now + MIN(delay, retry_max);
         t->n_failures++;
 }

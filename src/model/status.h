@@ -35,6 +35,7 @@ typedef struct Track {
         bool stuck;          /* a write has not returned; `detail`, if set, says which */
         bool holds_rescan;   /* and it changes a number of VFs */
         Reason failure;      /* of the last attempt; REASON_NONE: it went well */
+        int error;           /* the kernel's, an errno above 0; 0: there is none */
         char *detail;        /* its sentence */
         bool told;           /* and that is in the journal */
         unsigned n_failures; /* in a row */

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The simulator does what it promises, and vfiod does its work on it."""
 
+import errno
 import os
 import pathlib
 import select
 import signal
+import socket
 import subprocess
 import time
 import unittest
 
-from sim import HERE, KERNELS, PROGRAMS, SimTest
+from sim import DEADLINE_SEC, HERE, KERNELS, PROGRAMS, SimTest
 
 EDU, E1000, TESTDEV, BRIDGE = "0000:02:02.0", "0000:02:01.0", "0000:02:03.0", "0000:01:00.0"
 NVME, IGB, NVME_PF = "0000:04:00.0", "0000:08:00.0", "0000:0a:00.0"
@@ -63,6 +65,42 @@ class BindTest(SimTest):
         sim.start()
         sim.control("hotplug device 0000:07:00.0 8086:10d3 group=30 net=eth9")
         sim.wait_driver("0000:07:00.0", "vfio-pci")
+
+
+class JournalTest(SimTest):
+    def listen(self):
+        """What journald would hear from vfiod from now on."""
+        path = pathlib.Path("/run/systemd/journal/socket")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.addCleanup(path.unlink)
+        journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(journal.close)
+        journal.bind(str(path))
+        journal.settimeout(DEADLINE_SEC)
+        subprocess.run(["busctl", "set-property", "org.vfiod1", "/org/freedesktop/LogControl1",
+                        "org.freedesktop.LogControl1", "LogTarget", "s", "journal"], check=True)
+        return journal
+
+    def find(self, journal, **wanted):
+        """The next entry with these fields."""
+        while True:
+            entry = dict(line.split("=", 1) for line in journal.recv(65536).decode().splitlines() if "=" in line)
+            if all(entry.get(key) == value for key, value in wanted.items()):
+                return entry
+
+    def test_fields_of_entries(self):
+        sim = self.sim("qemu")
+        sim.start()
+        journal = self.listen()
+        sim.expect(0, "bind", NVME)
+        entry = self.find(journal, VFIOD_DEVICE=NVME)
+        self.assertEqual((entry["VFIOD_DRIVER"], entry["SYSLOG_IDENTIFIER"]), ("vfio-pci", "vfiod"))
+        self.assertIn("MESSAGE_ID", entry)
+        sim.expect(0, "release", NVME)
+        sim.fault("errno=EBUSY", path="*/vfio-pci/bind", times=100)
+        sim.expect(1, "bind", NVME)
+        entry = self.find(journal, VFIOD_DEVICE=NVME, VFIOD_REASON="driver-rejected")
+        self.assertEqual((entry["ERRNO"], entry["PRIORITY"]), (str(errno.EBUSY), "4"))
 
 
 class ServiceTest(SimTest):
