@@ -190,16 +190,19 @@ static void check_daemon(Ctl *c, json_object *list)
                 { "ready", NULL },
                 { "disabled", "boot without vfiod=off" },
                 { "not running", "systemctl enable --now vfiod.service" },
+                { "not answering", "see 'journalctl -u vfiod'; systemctl restart vfiod.service" },
         };
         const char *state = "not running",
                    *remedy = "see 'vfioctl list' and 'vfioctl explain DEVICE'";
         _cleanup_json_ json_object *manager = NULL;
+        int r;
 
         if (c->root)
                 return;
-        if (bus_has_daemon(c) > 0 &&
-            bus_get_all(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, &manager) == 0)
-                state = json_word(manager, "state");
+        if (bus_has_daemon(c) > 0) {
+                r = bus_get_all(c, VFIOD_PATH, VFIOD_MANAGER_INTERFACE, &manager);
+                state = r == 0 ? json_word(manager, "state") : "not answering";
+        }
         for (size_t i = 0; i < ELEMENTSOF(remedies); i++)
                 if (streq(state, remedies[i][0]))
                         remedy = remedies[i][1];

@@ -177,6 +177,16 @@ class DaemonTest(HostTest):
         self.assertIn("10-test.conf", host.expect(1, "release", "--persist", A, "00:04.0"))
         self.assertEqual(files(), ["10-test.conf", f"50-vfioctl-{A}.conf"])
 
+    def test_doctor_tells_a_daemon_that_hangs_from_none(self):
+        host = self.host
+        host.start()
+        host.pause(host.daemon.pid)
+        self.assertIn("vfiod is not answering", host.ctl("doctor", "--timeout=300ms").text)
+        host.resume(host.daemon.pid)
+        host.wait("vfiod does not answer again", lambda: "vfiod is ready" in host.ctl("doctor").text)
+        host.stop()
+        self.assertIn("vfiod is not running", host.ctl("doctor").text)
+
     def test_no_such_job(self):
         self.host.start()
         self.assertEqual(self.host.expect(1, "cancel", "999"), "vfioctl: no such job: '999'; see 'vfioctl jobs'\n")
