@@ -31,7 +31,9 @@ static const ReasonRow rows[_REASON_MAX] = {
         [REASON_VFS_IN_USE] = { "vfs-in-use", "virtual functions of this device are in use",
                                 "stop what uses them first", REFUSED },
         [REASON_VFS_EXIST] = { "vfs-exist", "this device has virtual functions",
-                               "remove them first: write 0 to its sriov_numvfs", REFUSED },
+                               "remove them first: 'vfioctl sriov PF 0', or else write 0 to its "
+                               "sriov_numvfs",
+                               REFUSED },
         [REASON_DEVICE_IN_USE] = { "device-in-use", "its VFIO node is open",
                                    "stop the program that has it open first", REFUSED },
         [REASON_NO_RESET] = { "no-reset", "the kernel cannot reset this device between users",

@@ -239,6 +239,15 @@ class SriovTest(HostTest):
         host.wait_state(PF, "ready")
         self.assertEqual((host.driver(PF), len(host.vfs(PF))), ("igb", 2))
 
+    def test_a_pf_is_bound_after_its_vfs_were_removed(self):
+        host = self.host
+        self.start_declared(ALL_VFIO)
+        self.wait_all("ready", VFS[:3])
+        self.assertIn("vfioctl sriov PF 0", host.expect(3, "bind", PF))
+        host.expect(0, "sriov", PF, "0")
+        host.expect(0, "bind", PF)
+        self.assertEqual((host.driver(PF), host.vfs(PF)), ("vfio-pci", []))
+
     def test_a_pf_that_is_to_have_no_driver_gets_no_vfs(self):
         host = self.host
         host.add_pf(PF, 1)
