@@ -114,11 +114,6 @@ static void note_given_up(const Manager *m, const Inventory *inv, Desired *desir
         }
 }
 
-static bool is_closed(const Track *t)
-{
-        return t && (t->working || t->occupied || t->stuck);
-}
-
 /* Nothing begins where work is under way, so nobody is asked for there. */
 static void leave_out_working(Manager *m, const Inventory *inv, UseTable *uses)
 {
@@ -129,7 +124,7 @@ static void leave_out_working(Manager *m, const Inventory *inv, UseTable *uses)
                 const Track *own = manager_find_track(m, &uses->asked[i]);
                 const Track *pf = d && d->is_vf ? manager_find_track(m, &d->pf) : NULL;
 
-                if (!is_closed(own) && !is_closed(pf))
+                if (!(own && track_is_closed(own)) && !(pf && track_is_closed(pf)))
                         uses->asked[n++] = uses->asked[i];
         }
         uses->n_asked = n;
@@ -359,7 +354,8 @@ int manager_look(Manager *m)
         m->plan = TAKE_PTR(plan);
         m->status = status;
 
-        m->origins_dirty = origin_table_prune(&m->origins, m->inventory, m->desired, m->config) ||
+        m->origins_dirty = origin_table_prune(&m->origins, m->inventory, m->desired, m->config,
+                                              manager_find_track, m) ||
                            m->origins_dirty;
         changed = observe(m);
         changed = manager_start_work(m) || changed;

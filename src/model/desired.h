@@ -80,14 +80,6 @@ typedef struct DriverChoice {
 
 void driver_choices_free(DriverChoice *choices, size_t n);
 
-/*
- * Forgets what was taken from cards that are gone and that no file names any more: the override
- * went with the card. And numbers of VFs that are what they were, and groups that nobody wants
- * moved any more. Notes which files decide now. Whether anything changed.
- */
-bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
-                        const Config *config);
-
 /* Whether they say the same, of files that did not change. */
 bool target_equal(const Target *a, const Target *b);
 

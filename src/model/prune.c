@@ -2,7 +2,7 @@
 
 /* What of the table of origins is not needed any more. */
 
-#include "model/desired.h"
+#include "model/status.h"
 
 /* The PF has as many VFs as before, and nothing says that it is to have another number. */
 static bool vfs_are_back(const Origin *o, const Inventory *inv, const Desired *desired)
@@ -50,14 +50,17 @@ static bool is_forgotten(const Origin *o, const Inventory *inv, const Desired *d
 }
 
 bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
-                        const Config *config)
+                        const Config *config, find_track_t find_track, void *userdata)
 {
         bool pruned = false;
 
         for (size_t i = t->n_origins; i > 0; i--) {
                 Origin *o = &t->origins[i - 1];
                 const PciAddress address = o->address;
+                const Track *track = find_track ? find_track(userdata, &address) : NULL;
 
+                if (track && track_is_closed(track))
+                        continue;
                 pruned = update_rule(o, inv, desired) || pruned;
                 if (vfs_are_back(o, inv, desired)) {
                         origin_table_forget_counted(t, &address);

@@ -84,6 +84,11 @@ void track_reset(Track *t)
         t->n_drifts = 0;
 }
 
+bool track_is_closed(const Track *t)
+{
+        return t->working || t->occupied || t->stuck;
+}
+
 void track_ask_again(Track *t)
 {
         track_reset(t);

@@ -64,6 +64,9 @@ void track_observe(Track *t, bool ready, uint64_t now, uint64_t retry_max);
 /* Forgets failures and contention. */
 void track_reset(Track *t);
 
+/* Something is under way there, or has not returned. */
+bool track_is_closed(const Track *t);
+
 /* An operator asked again, perhaps for something else than what work under way is for. */
 void track_ask_again(Track *t);
 
@@ -85,6 +88,15 @@ typedef struct StatusTable {
 
 /* May be NULL (offline), and may return NULL. */
 typedef const Track *(*find_track_t)(void *userdata, const PciAddress *address);
+
+/*
+ * Forgets what was taken from cards that are gone and that no file names any more: the override
+ * went with the card. And numbers of VFs that are what they were, and groups that nobody wants
+ * moved any more; but nothing of what is not over, or is stuck. Notes which files decide now.
+ * Whether anything changed.
+ */
+bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
+                        const Config *config, find_track_t find_track, void *userdata);
 
 _must_check_ int status_compute(const Inventory *inv, const Desired *desired, const Plan *plan,
                                 bool disabled, find_track_t find_track, void *userdata,

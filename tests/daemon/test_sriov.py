@@ -386,6 +386,22 @@ class SriovTest(HostTest):
         host.wait_state(PF, "unmanaged")
         self.assertEqual([host.vfs(PF), *map(host.driver, VFS[:2])], [VFS[:2], "igbvf", "igbvf"])
 
+    def test_vfs_are_taken_back_that_came_after_their_release(self):
+        """Where no driver takes VFs by itself, only the number of before says that they are to go."""
+        host = self.host
+        host.add_pf(PF, 1)
+        host.write(f"sys/bus/pci/devices/{PF}/sriov_drivers_autoprobe", "0\n")
+        host.start()
+        host.fault("numvfs", PF, "hang")
+        host.expect(0, "sriov", "--no-wait", PF, "2")
+        host.wait_request(f"numvfs {PF} 2")
+        release = host.spawn_ctl("release", PF)
+        host.wait("it is not released", lambda: "release" in host.expect(0, "jobs"))
+        host.expect(0, "reload")
+        host.end_fault("numvfs", PF)
+        self.assertEqual(host.finish_ctl(release).status, 0)
+        self.assertEqual(host.vfs(PF), [])
+
     def test_a_number_that_was_not_written_is_tried_again(self):
         """The VFs could not be asked for at the last moment, so none of them went."""
         host = self.host

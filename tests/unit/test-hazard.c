@@ -229,13 +229,13 @@ static void test_approval_waits_for_the_cards_of_a_file(void)
         world_rule(&w, MATCH_ADDRESS, ACCELERATOR, TARGET_VFIO);
         world_plan(&w);
         world_run(&w);
-        origin_table_prune(&w.origins, w.inv, w.desired, w.config);
+        origin_table_prune(&w.origins, w.inv, w.desired, w.config, NULL, NULL);
         grow_group(&w);
         w.host.n--;
         w.config->rules[0]->match.expect = 2;
         world_plan(&w);
         g_assert_cmpint(world_status(&w, ACCELERATOR).reason, ==, REASON_EXPECT_MISMATCH);
-        origin_table_prune(&w.origins, w.inv, w.desired, w.config);
+        origin_table_prune(&w.origins, w.inv, w.desired, w.config, NULL, NULL);
         w.config->rules[0]->match.expect = 1;
         world_plan(&w);
         world_run(&w);
@@ -256,7 +256,7 @@ static void test_approval_outlasts_a_boot_without_the_file(void)
         world_rule(&w, MATCH_ADDRESS, ACCELERATOR, TARGET_VFIO);
         world_plan(&w);
         world_run(&w);
-        origin_table_prune(&w.origins, w.inv, w.desired, w.config);
+        origin_table_prune(&w.origins, w.inv, w.desired, w.config, NULL, NULL);
         for (size_t i = 0; i < w.host.n; i++) {
                 Origin *o = origin_table_find(&w.origins, &w.host.devices[i].address);
 
@@ -268,7 +268,7 @@ static void test_approval_outlasts_a_boot_without_the_file(void)
         w.config = skipping;
         g_assert_cmpint(strv_extend(&skipping->skipped, whole->rules[0]->name), ==, 0);
         world_plan(&w);
-        g_assert_false(origin_table_prune(&w.origins, w.inv, w.desired, w.config));
+        g_assert_false(origin_table_prune(&w.origins, w.inv, w.desired, w.config, NULL, NULL));
         w.config = whole;
         grow_group(&w);
         world_plan(&w);
@@ -289,7 +289,7 @@ static void test_approval_ends_with_the_file(void)
         config_free(w.config);
         w.config = config_new();
         world_plan(&w);
-        g_assert_true(origin_table_prune(&w.origins, w.inv, w.desired, w.config));
+        g_assert_true(origin_table_prune(&w.origins, w.inv, w.desired, w.config, NULL, NULL));
         g_assert_cmpuint(w.origins.n_origins, ==, 0);
         world_done(&w);
 }

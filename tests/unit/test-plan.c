@@ -189,10 +189,10 @@ static void test_what_was_taken_from_a_card_that_is_gone_is_forgotten(void)
         w.origins.origins[0].rule = strdup("00-rule.conf");
         w.host.n--;
         world_plan(&w);
-        g_assert_false(origin_table_prune(&w.origins, w.inv, w.desired, w.config));
+        g_assert_false(origin_table_prune(&w.origins, w.inv, w.desired, w.config, NULL, NULL));
         config_free(w.config);
         w.config = config_new();
-        g_assert_true(origin_table_prune(&w.origins, w.inv, w.desired, w.config));
+        g_assert_true(origin_table_prune(&w.origins, w.inv, w.desired, w.config, NULL, NULL));
         g_assert_cmpuint(w.origins.n_origins, ==, 0);
         world_done(&w);
 }

@@ -228,7 +228,7 @@ static void test_a_removed_file_puts_the_number_back(void)
         g_assert_cmpuint(w.host.n, ==, 2);
         g_assert_true(find(&w, "02:00.0")->autoprobe);
         g_assert_false(find(&w, "01:00.0")->autoprobe);
-        (void)!origin_table_prune(&w.origins, w.inv, w.desired, w.config);
+        (void)!origin_table_prune(&w.origins, w.inv, w.desired, w.config, NULL, NULL);
         g_assert_cmpuint(w.origins.n_origins, ==, 0);
         world_done(&w);
 }
