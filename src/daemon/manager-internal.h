@@ -132,6 +132,7 @@ _must_check_ int operation_request(const Operation *op, const Manager *m, Reques
 /* serials.c: true once every device's serial number is known, as far as files ask for them. */
 bool manager_apply_serials(Manager *m, Inventory *inv);
 void manager_forget_serial(Manager *m, const PciAddress *address);
+void manager_forget_serials(Manager *m, const Inventory *inv); /* of what is not there; NULL: all */
 
 /* vf-reports.c: what is known goes into the VFs of a new inventory, what is not is asked for. */
 void manager_apply_vf_reports(Manager *m, Inventory *inv);

@@ -41,6 +41,16 @@ void manager_forget_serial(Manager *m, const PciAddress *address)
                 memmove(s, s + 1, (size_t)(&m->serials[m->n_serials--] - (s + 1)) * sizeof(Serial));
 }
 
+void manager_forget_serials(Manager *m, const Inventory *inv)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < m->n_serials; i++)
+                if (!m->serials[i].known || inventory_find(inv, &m->serials[i].address))
+                        m->serials[n++] = m->serials[i];
+        m->n_serials = n;
+}
+
 /* Nobody has read it, and the next one may. A worker that dies of it once more is of no use. */
 static bool is_worth_another_try(const Serial *s, PoolOutcome outcome, const WorkerReply *reply)
 {
@@ -100,6 +110,7 @@ bool manager_apply_serials(Manager *m, Inventory *inv)
 {
         bool complete = true;
 
+        manager_forget_serials(m, inv);
         if (!config_uses_serial(m->config))
                 return true;
         for (size_t i = 0; i < inv->n_devices; i++) {

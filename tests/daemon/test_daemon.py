@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import unittest
 
@@ -17,6 +18,13 @@ from harness import DEADLINE_SEC, SANITIZER, HostTest
 A, B = "0000:00:03.0", "0000:00:03.1"
 SERIAL = "SerialNumber=00-00-00-00-00-00-00-01"
 SHORT_TIMEOUT = "[Daemon]\nWriteTimeoutSec=1s\n"
+
+
+# Events got lost, for all that vfiod can tell by this one.
+LOSE_EVENTS = """
+import udev
+udev.Sender().send("change", "rubbish")
+"""
 
 
 class DaemonTest(HostTest):
@@ -386,6 +394,42 @@ class DaemonTest(HostTest):
         locks.rmdir()
         host.wait_driver(A, "vfio-pci")
         host.wait_state(A, "ready")
+
+    def start_with_card(self):
+        host = self.host
+        host.add_device(A, 1, serial="1")
+        host.declare(SERIAL)
+        host.start()
+        host.wait_driver(A, "vfio-pci")
+        host.wait_state(A, "ready")
+        host.unplug(A)
+
+    def expect_other_card(self):
+        self.host.wait_state(A, "unmanaged")
+        self.assertEqual(self.host.driver(A), "e1000")
+        self.assertEqual(len(self.host.requests(f"bind {A}")), 1)
+
+    def test_a_serial_number_goes_with_its_card(self):
+        host = self.host
+        self.start_with_card()
+        host.expect(0, "reload")
+        host.wait("it is still there", lambda: host.state(A) is None)
+        host.add_device(A, 1, serial="2")
+        host.expect(0, "reload")
+        self.expect_other_card()
+
+    def test_serial_numbers_are_read_again_after_events_were_lost(self):
+        host = self.host
+        if subprocess.run(["unshare", "--net", "true"], check=False).returncode != 0:
+            self.skipTest("no network namespaces")
+        host.namespace = ["unshare", "--net"]
+        self.start_with_card()
+        host.add_device(A, 1, serial="2")
+        before = len(host.requests(f"inspect {A}"))
+        subprocess.run(["nsenter", f"--net=/proc/{host.daemon.pid}/ns/net", sys.executable, "-B", "-c", LOSE_EVENTS],
+                       check=True)
+        host.wait_request(f"inspect {A}", before + 1)
+        self.expect_other_card()
 
     def test_a_group_stays_when_the_declared_member_is_unplugged(self):
         host = self.host
