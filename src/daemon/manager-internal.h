@@ -143,6 +143,7 @@ void vf_reports_free_all(Manager *m);
  * nothing is known until the PF has said it again.
  */
 void manager_doubt_vfs(Manager *m, const PciAddress *address, bool anew);
+void manager_doubt_all_vfs(Manager *m); /* anew */
 
 /*
  * The same for the PF with this network interface, 0: for all. What was rejected is tried again:

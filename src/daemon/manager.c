@@ -185,6 +185,7 @@ static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userda
                                  &(LogFields){ .message_id = VFIOD_MESSAGE_EVENTS_LOST },
                                  "Events from udev were lost, looking at all devices again.");
                         manager_forget_serials(m, NULL);
+                        manager_doubt_all_vfs(m);
                         manager_look_at_all(m);
                         break;
                 }

@@ -85,6 +85,12 @@ void manager_doubt_vfs(Manager *m, const PciAddress *address, bool anew)
                         forget_vf(m, &pf->vfs[i]);
 }
 
+void manager_doubt_all_vfs(Manager *m)
+{
+        for (size_t i = 0; i < m->n_pf_reports; i++)
+                manager_doubt_vfs(m, &m->pf_reports[i].address, /* anew= */ true);
+}
+
 void manager_doubt_link(Manager *m, uint32_t ifindex)
 {
         for (size_t i = 0; i < m->n_pf_reports; i++) {

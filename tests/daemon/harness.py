@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,6 +29,12 @@ WRITES = {"load", "set", "clear", "unbind", "bind", "probe", "node", "autoprobe"
 BUS = """<busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow user="*"/><allow own="*"/>
 <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/></policy></busconfig>"""
+
+# From this vfiod learns that it does not know what happened.
+LOSE_EVENTS = """
+import udev
+udev.Sender().send("change", "rubbish")
+"""
 
 Answer = collections.namedtuple("Answer", "status text")
 
@@ -136,6 +143,11 @@ class Host:
 
     def override(self, address):
         return (self.root / "sys/bus/pci/devices" / address / "driver_override").read_text().strip()
+
+    def lose_events(self):
+        """Tells the daemon, in a network namespace of its own, that events of udev got lost."""
+        subprocess.run(["nsenter", f"--net=/proc/{self.daemon.pid}/ns/net", sys.executable, "-B", "-c", LOSE_EVENTS],
+                       check=True)
 
     # The worker
 

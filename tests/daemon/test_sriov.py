@@ -330,6 +330,18 @@ class SriovTest(HostTest):
         host.wait_state(VFS[1], "ready")
         self.assertEqual(json.loads(host.expect(0, "list", "--json=short"))[0]["num_vfs"], 3)
 
+    def test_settings_are_asked_for_again_after_events_were_lost(self):
+        """VFs may have gone and come: as many as before, without their settings."""
+        host = self.host
+        if subprocess.run(["unshare", "--net", "true"], check=False).returncode != 0:
+            self.skipTest("no network namespaces")
+        host.namespace = ["unshare", "--net"]
+        self.start_declared(WITH_MACS)
+        self.wait_all("ready", VFS[:3])
+        host.write(f"sys/bus/pci/devices/{VFS[1]}/settings", "0 0 0 0 0 0 0 0\n")
+        host.lose_events()
+        host.wait("the MAC address is not set again", lambda: host.settings(VFS[1])[MAC] == BASE + 1)
+
     def test_a_number_that_fails_costs_the_vfs_only_once(self):
         """The job ends, and what was there before is there again, with its drivers."""
         host = self.host
