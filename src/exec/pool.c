@@ -23,11 +23,11 @@ typedef struct Pending {
 typedef struct Worker {
         Pool *pool;
         pid_t pid; /* 0: it has not said yet */
-        int fd;    /* the socket; of a worker of another daemon its process */
+        int fd;    /* the socket, closed once only its exit is waited for; of another daemon's its
+                      process */
         sd_event_source *io, *child, *timer;
         Pending *current;
         bool abandoned;
-        bool gone; /* its socket is closed; only its exit is waited for */
         struct Worker *next;
 } Worker;
 
@@ -73,7 +73,6 @@ static void worker_close(Worker *w)
         w->io = sd_event_source_disable_unref(w->io);
         close(w->fd);
         w->fd = -EBADF;
-        w->gone = true;
 }
 
 /* Ends the current request, or says that an abandoned one came to its end. */
@@ -249,7 +248,7 @@ static Worker *find_idle(const Pool *p, unsigned *ret_active)
         unsigned n = 0;
 
         for (Worker *w = p->workers; w; w = w->next) {
-                if (w->abandoned || w->gone)
+                if (w->abandoned || w->fd < 0)
                         continue;
                 n++;
                 if (!w->current)
