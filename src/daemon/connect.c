@@ -21,8 +21,7 @@ static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata)
 static int schedule_reconnect(Manager *m)
 {
         m->reconnect_usec = MIN(MAX(m->reconnect_usec * 2, RECONNECT_MIN_USEC), RECONNECT_MAX_USEC);
-        sd_event_source_disable_unref(m->reconnect);
-        m->reconnect = NULL;
+        m->reconnect = sd_event_source_disable_unref(m->reconnect);
         return sd_event_add_time_relative(m->event, &m->reconnect, CLOCK_MONOTONIC,
                                           m->reconnect_usec, 0, on_reconnect, m);
 }
