@@ -28,3 +28,9 @@ uint64_t mac_to_number(const uint8_t mac[static 6]);
 
 /* A MAC address, six hexadecimal bytes joined by colons. */
 _must_check_ int parse_mac(const char *s, uint8_t ret[static 6]);
+
+/*
+ * Where something begins that does not belong into text: bytes that are not UTF-8, or a control
+ * character other than tab, LF, and CR before LF. Else the NUL byte at the end.
+ */
+const char *text_end(const char *s);

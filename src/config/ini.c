@@ -5,47 +5,6 @@
 
 #define BLANKS " \t"
 
-/* The length of the first character and its code point; 0 if it is not UTF-8. */
-static size_t utf8_decode(const char *s, uint32_t *ret)
-{
-        static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-        unsigned char first = (unsigned char)s[0];
-        size_t length;
-        uint32_t c;
-
-        if (first < 0x80) {
-                *ret = first;
-                return 1;
-        }
-        if (first < 0xc0 || first > 0xf7)
-                return 0;
-        length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-        c = first & (0x7f >> length);
-        for (size_t i = 1; i < length; i++) {
-                if ((s[i] & 0xc0) != 0x80)
-                        return 0;
-                c = c << 6 | (s[i] & 0x3f);
-        }
-        if (c < smallest[length] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-                return 0;
-        *ret = c;
-        return length;
-}
-
-const char *text_end(const char *s)
-{
-        while (*s) {
-                bool is_space = *s == '\t' || *s == '\n' || (*s == '\r' && s[1] == '\n');
-                uint32_t c;
-                size_t n = utf8_decode(s, &c);
-
-                if (n == 0 || c == 0x7f || (c < 0x20 && !is_space))
-                        break;
-                s += n;
-        }
-        return s;
-}
-
 static void trim_end(char *s)
 {
         size_t n = strlen(s);

@@ -27,9 +27,3 @@ typedef struct IniReader {
 
 /* The next line that says something; false at the end. */
 bool ini_next(IniReader *reader, IniLine *ret);
-
-/*
- * Where something begins that does not belong into text: bytes that are not UTF-8, or a control
- * character other than tab, LF, and CR before LF. Else the NUL byte at the end.
- */
-const char *text_end(const char *s);

@@ -3,7 +3,6 @@
 #include "config/load.h"
 #include "basic/io.h"
 #include "basic/parse.h"
-#include "config/ini.h"
 #include "config/source.h"
 
 #include <fcntl.h>

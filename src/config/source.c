@@ -2,7 +2,7 @@
 
 #include "config/source.h"
 #include "basic/io.h"
-#include "config/ini.h"
+#include "basic/parse.h"
 #include "config/load.h"
 
 #include <fcntl.h>

@@ -23,7 +23,7 @@ static int read_slots(Reader *reader)
 
                 r = read_line_at(reader->root->sys, SYSFS_PATH(SYSFS_PCI_SLOTS, *name, "address"),
                                  &address);
-                if (r < 0)
+                if (r < 0 || *text_end(*name))
                         continue;
                 r = strv_extend(&reader->slots, *name);
                 if (r >= 0)
@@ -175,6 +175,21 @@ static void read_mac(int net, Device *d)
         }
 }
 
+/* Whoever has an interface in a namespace of his own may give it a name that is no text. */
+static void keep_texts(char **names)
+{
+        char **kept = names;
+
+        STRV_FOREACH(name, names) {
+                if (*text_end(*name))
+                        free(*name);
+                else
+                        *kept++ = *name;
+        }
+        if (names)
+                *kept = NULL;
+}
+
 static int read_net(int fd, Device *d)
 {
         _cleanup_close_ int net = sysfs_open_net(fd, d->driver);
@@ -184,6 +199,7 @@ static int read_net(int fd, Device *d)
         if (list_dir_at(net, ".", &d->netdevs) == -ENOMEM)
                 return -ENOMEM;
         read_mac(net, d);
+        keep_texts(d->netdevs);
         return 0;
 }
 

@@ -3,7 +3,7 @@
 
 /* What holds for any configuration, whatever the files say. */
 
-#include "config/ini.h"
+#include "basic/parse.h"
 #include "config/pattern.h"
 #include "fuzz.h"
 #include "model/config.h"

@@ -235,6 +235,26 @@ static void test_netdev_below_virtio(void)
         g_assert_true(inv->devices[0]->has_mac);
 }
 
+/* It ends up on the bus, where there are only texts; the address is known nevertheless. */
+static void test_a_name_that_is_no_text(void)
+{
+        g_autoptr(FakeTree) t = fake_new();
+        _cleanup_(inventory_freep) Inventory *inv = NULL;
+        const Device *d;
+
+        fake_device(t, "pci0000:00", NIC, NIC_ALIAS);
+        fake_attribute(t, NIC, "net/eth\xff/addr_assign_type", "0\n");
+        fake_attribute(t, NIC, "net/eth\xff/address", "02:00:00:00:10:00\n");
+        fake_attribute(t, NIC, "net/eth1/addr_assign_type", "3\n");
+        fake_file(t, "sys/bus/pci/slots/\xff/address", "0000:41:00\n");
+        inv = scan(t);
+        d = find(inv, NIC);
+        g_assert_cmpuint(strv_length(d->netdevs), ==, 1);
+        g_assert_cmpstr(d->netdevs[0], ==, "eth1");
+        g_assert_true(d->has_mac);
+        g_assert_null(d->slot);
+}
+
 static void test_slots(void)
 {
         g_autoptr(FakeTree) t = fake_new();
@@ -446,6 +466,7 @@ int main(int argc, char *argv[])
         TEST(virtual_functions);
         TEST(permanent_mac_of_first_port);
         TEST(netdev_below_virtio);
+        TEST(a_name_that_is_no_text);
         TEST(slots);
         TEST(long_domain);
         TEST(vanishing_device_is_left_out);
