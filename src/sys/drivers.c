@@ -289,14 +289,16 @@ static int choose_host(const DriverDb *db, const Device *d, DriverChoice *ret)
 /* Which aliases will be asked for. A host driver's, if it is not known from before. */
 static int want_aliases(DriverDb *db, const Device *d, const Target *t)
 {
-        const Origin *o = origin_table_find_device(db->origins, d);
+        const Origin *o;
 
         if (t->kind == TARGET_VFIO && !d->driver_is_vfio)
                 return want_alias(db, VFIO_ALIAS, d);
-        if ((t->kind == TARGET_HOST && (!d->driver || d->driver_is_vfio) && !(o && o->driver)) ||
-            is_our_vf(db, d, t))
+        if (is_our_vf(db, d, t))
                 return want_alias(db, HOST_ALIAS, d);
-        return 0;
+        if (t->kind != TARGET_HOST || (d->driver && !d->driver_is_vfio))
+                return 0;
+        o = origin_table_find_device(db->origins, d);
+        return o && o->driver ? 0 : want_alias(db, HOST_ALIAS, d);
 }
 
 static int choose(DriverDb *db, const Device *d, const Target *t, DriverChoice *ret)
