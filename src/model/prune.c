@@ -5,24 +5,18 @@
 #include "model/status.h"
 
 /* The PF has as many VFs as before, and nothing says that it is to have another number. */
-static bool vfs_are_back(const Origin *o, const Inventory *inv, const Desired *desired)
+static bool vfs_are_back(const Origin *o, const Target *t, const Device *d)
 {
-        ssize_t i = inventory_index(inv, &o->address);
-        const Target *t = i >= 0 ? &desired->targets[i] : NULL;
-
-        return t && o->counted && !o->autoprobe_off && t->num_vfs < 0 && !t->hold &&
-               t->kind == TARGET_UNMANAGED && t->problem == REASON_NONE &&
-               inv->devices[i]->num_vfs == o->num_vfs;
+        return o->counted && !o->autoprobe_off && t->num_vfs < 0 && !t->hold &&
+               t->kind == TARGET_UNMANAGED && t->problem == REASON_NONE && d->num_vfs == o->num_vfs;
 }
 
 /* Which file decides may change with nothing to be done; it is the one to be waited for then. */
-static bool update_rule(Origin *o, const Inventory *inv, const Desired *desired)
+static bool update_rule(Origin *o, const Target *t)
 {
-        ssize_t i = inventory_index(inv, &o->address);
-        const Target *t = i >= 0 ? &desired->targets[i] : NULL;
         char *name;
 
-        if (!t || !t->rule || t->requested || streq_ptr(o->rule, t->rule->name))
+        if (!t->rule || t->requested || streq_ptr(o->rule, t->rule->name))
                 return false;
         name = strdup(t->rule->name);
         if (!name)
@@ -41,12 +35,9 @@ static bool rule_is_there(const Origin *o, const Config *config)
 }
 
 /* The card is there, and nobody says anything of it: how it was once approved is over. */
-static bool is_forgotten(const Origin *o, const Inventory *inv, const Desired *desired)
+static bool is_forgotten(const Origin *o, const Target *t)
 {
-        ssize_t i = inventory_index(inv, &o->address);
-
-        return i >= 0 && !o->taken && !origin_owes_vfs(o) &&
-               !target_is_managed(&desired->targets[i]) && !desired->targets[i].hold;
+        return !o->taken && !origin_owes_vfs(o) && !target_is_managed(t) && !t->hold;
 }
 
 bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *desired,
@@ -58,15 +49,16 @@ bool origin_table_prune(OriginTable *t, const Inventory *inv, const Desired *des
                 Origin *o = &t->origins[i - 1];
                 const PciAddress address = o->address;
                 const Track *track = find_track ? find_track(userdata, &address) : NULL;
+                ssize_t index = inventory_index(inv, &address);
+                const Target *target = index >= 0 ? &desired->targets[index] : NULL;
 
                 if (track && track_is_closed(track))
                         continue;
-                pruned = update_rule(o, inv, desired) || pruned;
-                if (vfs_are_back(o, inv, desired)) {
+                pruned = (target && update_rule(o, target)) || pruned;
+                if (target && vfs_are_back(o, target, inv->devices[index])) {
                         origin_table_forget_counted(t, &address);
                         pruned = true;
-                } else if (!rule_is_there(o, config) &&
-                           (!inventory_find(inv, &address) || is_forgotten(o, inv, desired))) {
+                } else if (!rule_is_there(o, config) && (!target || is_forgotten(o, target))) {
                         origin_table_remove(t, &address);
                         pruned = true;
                 }
