@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum {
         TABLE_MAX = 16 * 1024 * 1024, /* bytes that are read of a table in /proc */
@@ -109,9 +110,26 @@ enum { PROC_PATH_SIZE = 64 };
 typedef int (*holder_handler_t)(const char *node, const char *pid, const char *name,
                                 void *userdata);
 
+/*
+ * Anyone can have a file of that name, in a namespace of his own. In a container the node may be
+ * another file, for the same device. What cannot be followed, as in a copied tree, is believed.
+ */
+static bool is_node(const Sysroot *root, int dir, const char *fd, const char *node)
+{
+        struct stat open, own;
+
+        if (fstatat(dir, fd, &open, 0) < 0)
+                return errno == ENOENT;
+        if (fstatat(root->root, node + 1, &own, AT_SYMLINK_NOFOLLOW) < 0)
+                return false;
+        if (open.st_rdev != 0)
+                return open.st_rdev == own.st_rdev && S_ISBLK(open.st_mode) == S_ISBLK(own.st_mode);
+        return open.st_dev == own.st_dev && open.st_ino == own.st_ino;
+}
+
 /* What has ended meanwhile, or is closed to us, holds nothing. */
-static int each_of_process(int proc, const char *pid, const char *prefix, holder_handler_t handler,
-                           void *userdata)
+static int each_of_process(const Sysroot *root, int proc, const char *pid, const char *prefix,
+                           holder_handler_t handler, void *userdata)
 {
         _cleanup_strv_ char **fds = NULL;
         char path[PROC_PATH_SIZE];
@@ -127,7 +145,7 @@ static int each_of_process(int proc, const char *pid, const char *prefix, holder
                 _cleanup_free_ char *node = NULL, *name = NULL;
 
                 if (readlink_at(dir, *fd, &node) >= 0 && startswith(node, prefix) &&
-                    read_line_at(proc, path, &name) >= 0)
+                    is_node(root, dir, *fd, node) && read_line_at(proc, path, &name) >= 0)
                         r = handler(node, pid, name, userdata);
         }
         return r;
@@ -149,7 +167,7 @@ static int each_holder(const Sysroot *root, const char *prefix, holder_handler_t
         r = list_dir_at(proc, ".", &pids);
         for (char **pid = pids; pid && *pid && r == 0; pid++)
                 if (!(*pid)[strspn(*pid, "0123456789")])
-                        r = each_of_process(proc, *pid, prefix, handler, userdata);
+                        r = each_of_process(root, proc, *pid, prefix, handler, userdata);
         return r;
 }
 
