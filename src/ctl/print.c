@@ -36,11 +36,11 @@ const char *color_of(const Ctl *c, const char *state)
         return "";
 }
 
-static void add_line(const Ctl *c, struct libscols_table *t, const Column *columns, json_object *o,
-                     struct libscols_line *parent)
+static struct libscols_line *add_line(const Ctl *c, struct libscols_table *t, const Column *columns,
+                                      json_object *o)
 {
-        struct libscols_line *line = must(scols_table_new_line(t, parent));
-        json_object *value, *children = json_object_object_get(o, "children");
+        struct libscols_line *line = must(scols_table_new_line(t, NULL));
+        json_object *value;
 
         for (size_t i = 0; columns[i].title; i++) {
                 if (!json_object_object_get_ex(o, columns[i].key, &value))
@@ -51,11 +51,28 @@ static void add_line(const Ctl *c, struct libscols_table *t, const Column *colum
                         (void)scols_cell_set_color(scols_line_get_cell(line, i),
                                                    color_of(c, json_word(o, "state")));
         }
-        for (size_t i = 0; i < json_count(children); i++)
-                add_line(c, t, columns, json_at(children, i), line);
+        return line;
 }
 
-int print_table(const Ctl *c, const Column *columns, json_object *list)
+static void add_lines(const Ctl *c, struct libscols_table *t, const Column *columns,
+                      json_object *list, const char *above)
+{
+        _cleanup_free_ struct libscols_line **lines =
+                must(calloc(json_count(list) + 1, sizeof(*lines)));
+        _cleanup_json_ json_object *places = json_new();
+        json_object *place;
+
+        for (size_t i = 0; i < json_count(list); i++) {
+                lines[i] = add_line(c, t, columns, json_at(list, i));
+                json_add_number(places, json_word(json_at(list, i), "address"), (int64_t)i);
+        }
+        for (size_t i = 0; above && i < json_count(list); i++)
+                if (json_object_object_get_ex(places, json_word(json_at(list, i), above), &place) &&
+                    scols_line_add_child(lines[json_object_get_int64(place)], lines[i]) < 0)
+                        must(NULL);
+}
+
+int print_table(const Ctl *c, const Column *columns, json_object *list, const char *above)
 {
         struct libscols_table *t = must(scols_new_table());
         int r;
@@ -64,8 +81,7 @@ int print_table(const Ctl *c, const Column *columns, json_object *list)
         scols_table_enable_colors(t, c->color);
         for (size_t i = 0; columns[i].title; i++)
                 must(scols_table_new_column(t, columns[i].title, 0, columns[i].flags));
-        for (size_t i = 0; i < json_count(list); i++)
-                add_line(c, t, columns, json_at(list, i), NULL);
+        add_lines(c, t, columns, list, above);
         r = scols_print_table(t);
         scols_unref_table(t);
         return r;

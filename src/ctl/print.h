@@ -17,10 +17,11 @@ typedef struct Column {
 bool print_json(const Ctl *c, json_object *o);
 
 /*
- * A table of the objects in `list`: null is "-", no such member is blank; the objects in a member
- * "children" are lines below it. The last column has no title.
+ * A table of the objects in `list`: null is "-", no such member is blank. A line stands below that
+ * of the "address" in its member `above` (NULL: all are apart). The last column has no title.
  */
-_must_check_ int print_table(const Ctl *c, const Column *columns, json_object *list);
+_must_check_ int print_table(const Ctl *c, const Column *columns, json_object *list,
+                             const char *above);
 
 /* All members as aligned `Key: value` lines, those of an object in it below its own line. */
 void print_members(json_object *o);

@@ -12,44 +12,6 @@
 
 #include <inttypes.h>
 
-static json_object *children_of(json_object *line)
-{
-        json_object *children = json_object_object_get(line, "children");
-
-        return children ? children : json_add(line, "children", json_new_list());
-}
-
-/* Lines by the address of their device. */
-static json_object *index_lines(json_object *lines)
-{
-        json_object *index = json_new();
-
-        for (size_t i = 0; i < json_count(lines); i++)
-                json_add(index, json_word(json_at(lines, i), "address"),
-                         json_object_get(json_at(lines, i)));
-        return index;
-}
-
-/* The line of a VF's PF, if there is one. */
-static json_object *pf_line(json_object *index, json_object *device)
-{
-        return json_object_object_get(index, json_word(device, "pf"));
-}
-
-/* The same lines, those of VFs below those of their PFs. */
-static json_object *nest_vfs(json_object *lines)
-{
-        _cleanup_json_ json_object *index = index_lines(lines);
-        json_object *nested = json_new_list();
-
-        for (size_t i = 0; i < json_count(lines); i++) {
-                json_object *line = json_at(lines, i), *pf = pf_line(index, line);
-
-                json_append(pf ? children_of(pf) : nested, json_object_get(line));
-        }
-        return nested;
-}
-
 int verb_list(Ctl *c, char **args)
 {
         static const Column columns[] = {
@@ -69,43 +31,40 @@ int verb_list(Ctl *c, char **args)
                 "reason",  "group",     "numa_node", "pf",     "vf",
                 "num_vfs", "total_vfs", "vfio_node", "rule",   NULL,
         };
-        _cleanup_json_ json_object *devices = NULL, *list = json_new_list(), *tree = NULL;
+        _cleanup_json_ json_object *devices = NULL, *list = json_new_list();
         int r = source_devices(c, args, SELECT_ALL, &devices);
 
         if (r != 0)
                 return r;
         for (size_t i = 0; i < json_count(devices); i++)
                 json_append(list, json_pick(json_at(devices, i), keys));
-        if (print_json(c, list))
-                return 0;
-        tree = nest_vfs(list);
-        return print_table(c, columns, tree);
+        return print_json(c, list) ? 0 : print_table(c, columns, list, "pf");
 }
 
-/*
- * The line of a group has its number where those of its members have their address. It stands
- * among `lines`; a group of VFs only below the line of a PF.
- */
-static void add_group(json_object *lines, json_object *index, json_object *group,
-                      json_object *devices)
+/* Lines by their address. */
+static json_object *index_lines(json_object *lines)
 {
-        _cleanup_json_ json_object *members = json_new_list();
-        json_object *line = json_new(), *pf = NULL;
-        bool below = true;
+        json_object *index = json_new();
 
-        for (size_t i = 0; i < json_count(devices); i++) {
-                json_object *d = json_at(devices, i);
+        for (size_t i = 0; i < json_count(lines); i++)
+                json_add(index, json_word(json_at(lines, i), "address"),
+                         json_object_get(json_at(lines, i)));
+        return index;
+}
 
-                if (json_number(d, "group") != json_number(group, "number"))
-                        continue;
-                json_append(members, json_object_get(d));
-                pf = pf_line(index, d);
-                below = below && pf && json_text(pf, "group");
-        }
-        json_add_text(line, "address", json_text(group, "number"));
-        json_add_text(line, "vfio_node", json_text(group, "vfio_node"));
-        json_add(line, "children", nest_vfs(members));
-        json_append(below && pf ? children_of(pf) : lines, line);
+/* A VF stands below a PF of its group; a group of VFs alone below the PF, if that is in one. */
+static void place_device(json_object *device, json_object *group, json_object *devices)
+{
+        json_object *pf = json_object_object_get(devices, json_word(device, "pf"));
+        bool with_pf = json_text(pf, "group");
+
+        if (with_pf && json_number(pf, "group") == json_number(device, "group"))
+                json_add_text(device, "above", json_word(pf, "address"));
+        else
+                json_add_text(device, "above", json_word(device, "group"));
+        if (!with_pf)
+                json_add(group, "apart", must(json_object_new_boolean(true)));
+        json_add_text(group, "above", json_flag(group, "apart") ? NULL : json_word(pf, "address"));
 }
 
 int verb_groups(Ctl *c, char **args)
@@ -119,8 +78,8 @@ int verb_groups(Ctl *c, char **args)
                 { "NODE", "vfio_node", 0 },
                 { 0 },
         };
-        _cleanup_json_ json_object *groups = NULL, *devices = NULL, *index = NULL;
-        _cleanup_json_ json_object *lines = json_new_list();
+        _cleanup_json_ json_object *groups = NULL, *devices = NULL, *lines = json_new_list();
+        _cleanup_json_ json_object *by_number = NULL, *by_address = NULL;
         int r = source_groups(c, &groups);
 
         if (r != 0 || print_json(c, groups))
@@ -128,10 +87,25 @@ int verb_groups(Ctl *c, char **args)
         r = source_devices(c, NULL, SELECT_ALL, &devices);
         if (r != 0)
                 return r;
-        index = index_lines(devices);
-        for (size_t i = 0; i < json_count(groups); i++)
-                add_group(lines, index, json_at(groups, i), devices);
-        return print_table(c, columns, lines);
+        /* A group has its number where devices have their address. */
+        for (size_t i = 0; i < json_count(groups); i++) {
+                json_object *line = json_append(lines, json_new());
+
+                json_add_text(line, "address", json_text(json_at(groups, i), "number"));
+                json_add_text(line, "vfio_node", json_text(json_at(groups, i), "vfio_node"));
+        }
+        by_number = index_lines(lines);
+        by_address = index_lines(devices);
+        for (size_t i = 0; i < json_count(devices); i++) {
+                json_object *d = json_at(devices, i);
+                json_object *group = json_object_object_get(by_number, json_word(d, "group"));
+
+                if (!group)
+                        continue;
+                place_device(d, group, by_address);
+                json_append(lines, json_object_get(d));
+        }
+        return print_table(c, columns, lines, "above");
 }
 
 /* One device is an object; several, as a glob or group may name, are a list. */
@@ -320,5 +294,5 @@ int verb_who(Ctl *c, char **args)
                 return r;
         if (geteuid() != 0)
                 fail(0, "only root sees all users: programs of others are not seen");
-        return print_json(c, users) ? 0 : print_table(c, columns, users);
+        return print_json(c, users) ? 0 : print_table(c, columns, users, NULL);
 }

@@ -245,7 +245,7 @@ int verb_jobs(Ctl *c, char **args)
                 return 0;
         for (size_t i = 0; i < json_count(jobs); i++)
                 format_start(json_at(jobs, i));
-        return print_table(c, columns, jobs);
+        return print_table(c, columns, jobs, NULL);
 }
 
 int verb_cancel(Ctl *c, char **args)
