@@ -180,3 +180,51 @@ char *format_hex(char *p, uint64_t value, unsigned digits)
                 *p++ = "0123456789abcdef"[value >> (i - 1) * 4 & 0xf];
         return p;
 }
+
+/* None of Unicode's characters: surrogates, and what it keeps for a program's own use. */
+static bool is_no_character(uint32_t c)
+{
+        return c > 0x10ffff || c >> 11 == 0x1b || (c & 0xfffe) == 0xfffe ||
+               (c >= 0xfdd0 && c <= 0xfdef);
+}
+
+/* Of the character at `p`; 0: it is none, or in a longer form than needed. */
+static size_t utf8_length(const unsigned char *p)
+{
+        static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+        size_t n = p[0] < 0x80         ? 1
+                   : p[0] >> 5 == 0x06 ? 2
+                   : p[0] >> 4 == 0x0e ? 3
+                   : p[0] >> 3 == 0x1e ? 4
+                                       : 0;
+        uint32_t c = n > 1 ? p[0] & (0x7f >> n) : p[0];
+
+        for (size_t i = 1; i < n; i++) {
+                if (p[i] >> 6 != 0x02)
+                        return 0;
+                c = c << 6 | (p[i] & 0x3f);
+        }
+        return c < smallest[n] || is_no_character(c) ? 0 : n;
+}
+
+bool utf8_is_valid(const char *s)
+{
+        for (size_t n; *s; s += n) {
+                n = utf8_length((const unsigned char *)s);
+                if (n == 0)
+                        return false;
+        }
+        return true;
+}
+
+char *utf8_mend(char *s)
+{
+        for (char *p = s; *p;) {
+                size_t n = utf8_length((unsigned char *)p);
+
+                if (n == 0)
+                        *p = '?';
+                p += MAX(n, (size_t)1);
+        }
+        return s;
+}

@@ -220,6 +220,9 @@ _must_check_ int bus_device_path(const PciAddress *a, char **ret);
 _must_check_ int bus_number_path(const char *prefix, uint64_t number, char **ret);
 _must_check_ int bus_number_from_path(const char *prefix, const char *path, uint64_t *ret);
 
+/* Makes its message one that sd-bus takes: else the call would get no answer at all. */
+void bus_mend_error(sd_bus_error *error);
+
 /* The value alone, as in a property. */
 _must_check_ int bus_append_value(sd_bus_message *m, const Field *f);
 

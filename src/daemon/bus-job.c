@@ -224,40 +224,32 @@ static const char *outcome_word(const Job *j)
                                                                                 : "failed";
 }
 
-static int answer_error(const Job *j, sd_bus_message *m, const char *name)
+static int set_error(const Job *j, const char *name, sd_bus_error *error)
 {
         const PciAddress *a = failed_device(j);
         const char *remedy = reason_row(j->reason)->remedy;
 
-        return sd_bus_reply_method_errorf(
-                m, name, "%s%s%s: %s: %s%s%s%s", a ? PCI_ADDRESS_STR(a) : "", a ? ": " : "",
-                outcome_word(j), reason_to_string(j->reason), job_sentence(j),
-                isempty(remedy) ? "" : " (", remedy, isempty(remedy) ? "" : ")");
+        return sd_bus_error_setf(error, name, "%s%s%s: %s: %s%s%s%s", a ? PCI_ADDRESS_STR(a) : "",
+                                 a ? ": " : "", outcome_word(j), reason_to_string(j->reason),
+                                 job_sentence(j), isempty(remedy) ? "" : " (", remedy,
+                                 isempty(remedy) ? "" : ")");
 }
 
-/* What an Apply could not do since it is refused: all of it, not only the first. */
-static int answer_refused(const Job *j, sd_bus_message *m)
-{
-        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
-        Snapshot s = manager_snapshot(j->manager);
-        int r;
-
-        r = s.plan ? bus_check_refusals(s.plan, NULL, &e) : 0;
-        if (r == -EACCES)
-                return sd_bus_reply_method_error(m, &e);
-        return r < 0 ? r : answer_error(j, m, VFIOD_ERROR("Refused"));
-}
-
-static int answer_failed(const Job *j, sd_bus_message *m)
+static int set_failed(const Job *j, sd_bus_error *error)
 {
         const char *name = reason_row(j->reason)->dbus_error;
+        Snapshot s = manager_snapshot(j->manager);
+        int r = 0;
 
-        if (j->kind == OPERATION_APPLY && streq(name, VFIOD_ERROR("Refused")))
-                return answer_refused(j, m);
+        /* What an Apply could not do since it is refused: all of it, not only the first. */
+        if (j->kind == OPERATION_APPLY && streq(name, VFIOD_ERROR("Refused")) && s.plan)
+                r = bus_check_refusals(s.plan, NULL, error);
+        if (r < 0)
+                return r;
         if (j->reason == REASON_NONE)
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_FAILED, "%s",
-                                                  j->detail ? j->detail : "The job failed");
-        return answer_error(j, m, isempty(name) ? SD_BUS_ERROR_FAILED : name);
+                return sd_bus_error_set(error, SD_BUS_ERROR_FAILED,
+                                        j->detail ? j->detail : "The job failed");
+        return set_error(j, isempty(name) ? SD_BUS_ERROR_FAILED : name, error);
 }
 
 static int append_results(const Job *j, sd_bus_message *reply)
@@ -296,25 +288,28 @@ static int answer_done(const Job *j, sd_bus_message *m)
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static int answer(const Job *j, sd_bus_message *m)
+static int answer(const Job *j, sd_bus_message *m, sd_bus_error *error)
 {
         switch (j->state) {
         case JOB_DONE:
                 return answer_done(j, m);
         case JOB_CANCELLED:
-                return sd_bus_reply_method_errorf(m, VFIOD_ERROR("JobCancelled"),
-                                                  "Job %" PRIu64 " was cancelled", j->id);
+                return sd_bus_error_setf(error, VFIOD_ERROR("JobCancelled"),
+                                         "Job %" PRIu64 " was cancelled", j->id);
         case JOB_TIMEOUT:
-                return answer_error(j, m, VFIOD_ERROR("JobTimeout"));
+                return set_error(j, VFIOD_ERROR("JobTimeout"), error);
         default:
-                return answer_failed(j, m);
+                return set_failed(j, error);
         }
 }
 
 void bus_answer_job(Job *j, sd_bus_message *m)
 {
-        int r = answer(j, m);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = answer(j, m, &error);
 
-        if (r < 0)
-                (void)sd_bus_reply_method_errno(m, r, NULL);
+        if (r >= 0)
+                return;
+        bus_mend_error(&error);
+        (void)sd_bus_reply_method_errno(m, r, &error);
 }

@@ -156,18 +156,30 @@ int derive_reload(Bus *b, sd_bus_message *m, CheckList *checks, sd_bus_error *er
         return r < 0 ? r : check_list_add(checks, POLKIT_ACTION_CONFIGURE, NULL);
 }
 
+static int append_diagnostic(sd_bus_message *reply, const Diagnostic *d)
+{
+        const Field fields[] = {
+                { .name = "Path", .string = d->path },
+                { .name = "Line", .type = FIELD_UINT, .number = d->line },
+                { .name = "Column", .type = FIELD_UINT, .number = d->column },
+                { .name = "Error", .type = FIELD_BOOL, .number = d->error },
+                { .name = "Message", .string = d->message },
+        };
+        int r;
+
+        r = bus_open_dict(reply);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(fields); i++)
+                r = bus_append_field(&fields[i], reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int append_diagnostics(sd_bus_message *reply, const Config *c)
 {
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        for (size_t i = 0; r >= 0 && c && i < c->n_diagnostics; i++) {
-                const Diagnostic *d = &c->diagnostics[i];
-
-                r = sd_bus_message_append(reply, "a{sv}", 5, "Path", "s", d->path, "Line", "u",
-                                          (uint32_t)d->line, "Column", "u", (uint32_t)d->column,
-                                          "Error", "b", (int)d->error, "Message", "s", d->message);
-        }
+        for (size_t i = 0; r >= 0 && c && i < c->n_diagnostics; i++)
+                r = append_diagnostic(reply, &c->diagnostics[i]);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

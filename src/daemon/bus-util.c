@@ -20,13 +20,44 @@ static const char *field_signature(FieldType t)
         return signatures[t];
 }
 
+/* Names of files, of programs and the like may be any bytes; sd-bus takes only UTF-8. */
+static int append_text(sd_bus_message *m, const char *s)
+{
+        _cleanup_free_ char *mended = NULL;
+
+        if (!utf8_is_valid(s)) {
+                mended = strdup(s);
+                if (!mended)
+                        return -ENOMEM;
+                s = utf8_mend(mended);
+        }
+        return sd_bus_message_append_basic(m, 's', s);
+}
+
+static int append_texts(sd_bus_message *m, char *const *texts)
+{
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (; r >= 0 && texts && *texts; texts++)
+                r = append_text(m, *texts);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+void bus_mend_error(sd_bus_error *error)
+{
+        /* What is to be mended is no constant, so it is the error's own. */
+        if (error->message)
+                utf8_mend((char *)error->message);
+}
+
 int bus_append_value(sd_bus_message *m, const Field *f)
 {
         int32_t word = (int32_t)f->number;
 
         switch (f->type) {
         case FIELD_STRING:
-                return sd_bus_message_append_basic(m, 's', strempty(f->string));
+                return append_text(m, strempty(f->string));
         case FIELD_BOOL:
         case FIELD_INT:
         case FIELD_UINT:
@@ -34,7 +65,7 @@ int bus_append_value(sd_bus_message *m, const Field *f)
         case FIELD_UINT64:
                 return sd_bus_message_append_basic(m, 't', &f->number);
         case FIELD_STRV:
-                return sd_bus_message_append_strv(m, (char **)f->strv);
+                return append_texts(m, f->strv);
         default:
                 return -EINVAL;
         }

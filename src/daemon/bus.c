@@ -42,12 +42,11 @@ static int authorise(Bus *b, sd_bus_message *m, const MethodRow *row, Caller *ca
         return r;
 }
 
-int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int dispatch(Bus *b, sd_bus_message *m, sd_bus_error *error)
 {
         const MethodRow *row = find_row(sd_bus_message_get_member(m));
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Caller caller = { .authorised = false, .uid = UINT32_MAX };
-        Bus *b = userdata;
         int r;
 
         if (!row)
@@ -55,7 +54,7 @@ int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (row->derive) {
                 r = authorise(b, m, row, &caller, error);
                 if (r <= 0)
-                        return r < 0 ? r : 1;
+                        return r < 0 ? r : -EINPROGRESS;
                 r = sd_bus_message_rewind(m, true);
                 if (r < 0)
                         return r;
@@ -63,9 +62,18 @@ int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = row->run(b, m, &caller, reply, error);
+        return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+int bus_dispatch_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        int r = dispatch(userdata, m, error);
+
         if (r == -EINPROGRESS)
                 return 1;
-        return r < 0 ? r : sd_bus_message_send(reply);
+        if (r < 0)
+                bus_mend_error(error);
+        return r;
 }
 
 /* The connection ------------------------------------------------------------------------------- */

@@ -430,6 +430,43 @@ static void test_killed_while_authorisation_is_pending(Fixture *f, gconstpointer
         g_ptr_array_unref(storm.victims);
 }
 
+/* An error with half a character in it cannot be sent. */
+static void test_long_words_are_not_cut_within_a_character(Fixture *f, gconstpointer data)
+{
+        for (int n = BUS_WORD_MAX - 4; n <= BUS_WORD_MAX; n++) {
+                g_autofree char *word = g_strnfill((gsize)n, 'a');
+                g_autofree char *cut = g_strconcat(word, "\xe2\x82\xac", NULL);
+
+                g_assert_cmpstr(fixture_try(f, f->nobody, "GetDevice", "s", cut), ==,
+                                VFIOD_ERROR("NoSuchDevice"));
+                g_assert_cmpstr(fixture_try(f, f->nobody, "ListDevices", "a{sv}t", 1, cut, "s", "",
+                                            (uint64_t)0),
+                                ==, SD_BUS_ERROR_INVALID_ARGS);
+                g_assert_cmpstr(fixture_try(f, f->nobody, "Bind", "assta{sv}", 1, "04:00.0", cut,
+                                            (uint64_t)0, 0),
+                                ==, SD_BUS_ERROR_INVALID_ARGS);
+        }
+}
+
+static void test_names_may_be_any_bytes(Fixture *f, gconstpointer data)
+{
+        static const char *const rows[][2] = { { "30-\xff\xef\xbf\xbe.conf", "0000:05:00.0" },
+                                               { "30-\xe2\x82\xef\xb7\x90.conf", "0000:06:00.0" },
+                                               { "30-\xc0\xaf.conf", "0001:07:00.0" },
+                                               { "30-\xed\xa0\x80.conf", "0000:04:01.0" },
+                                               { "30-\xf4\x90\x80\x80.conf", "0000:04:02.0" } };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+                Rule *rule = make_rule(rows[i][0], MATCH_ADDRESS, rows[i][1], TARGET_VFIO);
+
+                g_assert_cmpint(config_add_rule(f->manager.config, rule), ==, 0);
+                manager_refresh(&f->manager);
+                g_assert_cmpstr(fixture_try(f, f->nobody, "Explain", "s", rows[i][1]), ==, "");
+                g_assert_cmpstr(fixture_try(f, f->nobody, "ListDevices", "a{sv}t", 0, (uint64_t)0),
+                                ==, "");
+        }
+}
+
 #define TEST(path, function) \
         g_test_add("/hostile/" path, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
 
@@ -441,6 +478,9 @@ int main(int argc, char *argv[])
         TEST("calls-wait-when-the-loop-ends", test_calls_wait_when_the_loop_ends);
         TEST("signals-wait-for-the-bus", test_signals_wait_for_the_bus);
         TEST("what-is-not-told-yet-adds-up", test_what_is_not_told_yet_adds_up);
+        TEST("long-words-are-not-cut-within-a-character",
+             test_long_words_are_not_cut_within_a_character);
+        TEST("names-may-be-any-bytes", test_names_may_be_any_bytes);
         TEST("waiting-calls-of-a-user-are-limited", test_waiting_calls_of_a_user_are_limited);
         TEST("killed-while-authorisation-is-pending", test_killed_while_authorisation_is_pending);
         return g_test_run();
