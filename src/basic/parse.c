@@ -131,56 +131,6 @@ uint64_t mac_to_number(const uint8_t mac[static 6])
         return number;
 }
 
-/* The length of the first character and its code point; 0 if it is not UTF-8. */
-static size_t utf8_decode(const char *s, uint32_t *ret)
-{
-        static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-        unsigned char first = (unsigned char)s[0];
-        size_t length;
-        uint32_t c;
-
-        if (first < 0x80) {
-                *ret = first;
-                return 1;
-        }
-        if (first < 0xc0 || first > 0xf7)
-                return 0;
-        length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-        c = first & (0x7f >> length);
-        for (size_t i = 1; i < length; i++) {
-                if ((s[i] & 0xc0) != 0x80)
-                        return 0;
-                c = c << 6 | (s[i] & 0x3f);
-        }
-        if (c < smallest[length] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-                return 0;
-        *ret = c;
-        return length;
-}
-
-const char *text_end(const char *s)
-{
-        while (*s) {
-                bool is_space = *s == '\t' || *s == '\n' || (*s == '\r' && s[1] == '\n');
-                uint32_t c;
-                size_t n = utf8_decode(s, &c);
-
-                if (n == 0 || c == 0x7f || (c < 0x20 && !is_space))
-                        break;
-                s += n;
-        }
-        return s;
-}
-
-char *format_hex(char *p, uint64_t value, unsigned digits)
-{
-        while (digits < 16 && value >> digits * 4 > 0)
-                digits++;
-        for (unsigned i = digits; i > 0; i--)
-                *p++ = "0123456789abcdef"[value >> (i - 1) * 4 & 0xf];
-        return p;
-}
-
 /* None of Unicode's characters: surrogates, and what it keeps for a program's own use. */
 static bool is_no_character(uint32_t c)
 {
@@ -188,10 +138,11 @@ static bool is_no_character(uint32_t c)
                (c >= 0xfdd0 && c <= 0xfdef);
 }
 
-/* Of the character at `p`; 0: it is none, or in a longer form than needed. */
-static size_t utf8_length(const unsigned char *p)
+/* The length of the first character; 0: it is none, or in a longer form than needed. */
+static size_t utf8_length(const char *s)
 {
         static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+        const unsigned char *p = (const unsigned char *)s;
         size_t n = p[0] < 0x80         ? 1
                    : p[0] >> 5 == 0x06 ? 2
                    : p[0] >> 4 == 0x0e ? 3
@@ -207,10 +158,23 @@ static size_t utf8_length(const unsigned char *p)
         return c < smallest[n] || is_no_character(c) ? 0 : n;
 }
 
+const char *text_end(const char *s)
+{
+        while (*s) {
+                bool is_space = *s == '\t' || *s == '\n' || (*s == '\r' && s[1] == '\n');
+                size_t n = utf8_length(s);
+
+                if (n == 0 || *s == 0x7f || (n == 1 && *s < 0x20 && !is_space))
+                        break;
+                s += n;
+        }
+        return s;
+}
+
 bool utf8_is_valid(const char *s)
 {
         for (size_t n; *s; s += n) {
-                n = utf8_length((const unsigned char *)s);
+                n = utf8_length(s);
                 if (n == 0)
                         return false;
         }
@@ -220,11 +184,20 @@ bool utf8_is_valid(const char *s)
 char *utf8_mend(char *s)
 {
         for (char *p = s; *p;) {
-                size_t n = utf8_length((unsigned char *)p);
+                size_t n = utf8_length(p);
 
                 if (n == 0)
                         *p = '?';
                 p += MAX(n, (size_t)1);
         }
         return s;
+}
+
+char *format_hex(char *p, uint64_t value, unsigned digits)
+{
+        while (digits < 16 && value >> digits * 4 > 0)
+                digits++;
+        for (unsigned i = digits; i > 0; i--)
+                *p++ = "0123456789abcdef"[value >> (i - 1) * 4 & 0xf];
+        return p;
 }

@@ -2,7 +2,6 @@
 
 /* The state file: as it is, and as the lines behind a first line whose checksum is right. */
 
-#include "basic/parse.h"
 #include "fuzz.h"
 #include "sys/state.h"
 #include "sys/sysfs.h"
@@ -14,7 +13,7 @@
 static void check_origin(const Origin *o)
 {
         CHECK(o->address.device < 32 && o->address.function < 8 && o->num_vfs <= UINT16_MAX);
-        CHECK(!o->driver || name_is_valid(o->driver));
+        CHECK(!o->driver || sysfs_name_is_valid(o->driver));
 }
 
 static bool origin_equal(const Origin *a, const Origin *b)
