@@ -184,6 +184,15 @@ static void check_switch(json_object *list, const Platform *p, const char *key, 
                 say(list, "kernel-command-line", WARN, remedy, "%s=%s: %s", key, value, effect);
 }
 
+static void check_skipped(json_object *list, const Config *config)
+{
+        _cleanup_free_ char *names = must(strv_join(config->skipped, ","));
+
+        if (config->skipped)
+                say(list, "kernel-command-line", WARN, "boot without it",
+                    "vfiod.skip=%s: not applied in this boot", names);
+}
+
 static void check_daemon(Ctl *c, json_object *list)
 {
         static const char *const remedies[][2] = {
@@ -259,8 +268,7 @@ int verb_doctor(Ctl *c, char **args)
         check_daemon(c, list);
         check_configuration(list, c->offline->config);
         check_switch(list, &p, "vfiod", "a switch of vfiod for this boot", "boot without it");
-        check_switch(list, &p, "vfiod.skip", "this file is not applied in this boot",
-                     "boot without it");
+        check_skipped(list, c->offline->config);
         check_switch(list, &p, "vfio-pci.ids", "it takes every device with these ids",
                      "declare these devices in a file of vfiod instead");
         return print_visit(c, list);

@@ -274,8 +274,7 @@ int verb_who(Ctl *c, char **args)
         _cleanup_json_ json_object *devices = NULL, *users = json_new_list();
         _cleanup_(use_table_done) UseTable uses = { 0 };
         _cleanup_(sysroot_done) Sysroot root = SYSROOT_NULL;
-        /* What uses a device uses the bridge above it too, and would be told of the bridge alone.
-         */
+        /* What uses a device uses the bridges above it too, which is not to be told for each. */
         int r = source_devices(c, args, SELECT_ENDPOINTS, &devices);
 
         if (r != 0)

@@ -345,10 +345,13 @@ test_doctor() {
         mkdir -p "$root/lib/modules/6.1.0-test" "$root/etc/driverctl.d"
         echo 'kernel/drivers/vfio/vfio-other.ko: kernel/x.ko' >"$root/lib/modules/6.1.0-test/modules.dep"
         touch "$root/etc/driverctl.d/0000:06:00.0"
-        echo 'quiet vfio-pci.ids=10de:2684 vfiod=off' >"$root/proc/cmdline"
+        touch "$root"/etc/vfiod/devices.d/{50-one,51-two,52-three}.conf
+        echo 'quiet vfio-pci.ids=10de:2684 vfiod=off vfiod.skip=50-one.conf,51-two.conf vfiod.skip=52-three.conf' \
+                >"$root/proc/cmdline"
         run 1 --root="$root" doctor
         has doctor "$out" '^fail module-vfio-pci: vfio_pci is not there' '^warn driverctl: .*0000:06:00.0' \
-                '^warn kernel-command-line: vfio-pci.ids=10de:2684' '^warn kernel-command-line: vfiod=off'
+                '^warn kernel-command-line: vfio-pci.ids=10de:2684' '^warn kernel-command-line: vfiod=off' \
+                '^warn kernel-command-line: vfiod.skip=50-one.conf,51-two.conf,52-three.conf: '
         echo 'kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/x.ko' >>"$root/lib/modules/6.1.0-test/modules.dep"
         run 1 --root="$root" doctor --json=short
         json 'all(list(c) == ["check", "result", "message", "remedy"] for c in j)'
