@@ -17,7 +17,7 @@ static const char *const step_kind_names[_STEP_KIND_MAX] = {
         [STEP_VF_SETTING] = "vf-setting",
 };
 
-DEFINE_STRING_TABLE(step_kind, StepKind);
+DEFINE_TO_STRING(step_kind, StepKind);
 
 int planner_refuse_hazard(Unit *u, const Target *t, const PciAddress *address, Reason reason,
                           const char *detail)

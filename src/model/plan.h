@@ -29,7 +29,6 @@ typedef enum StepKind {
 } StepKind;
 
 const char *step_kind_to_string(StepKind k); /* "load-module", … */
-int step_kind_from_string(const char *s);
 
 typedef struct Step {
         StepKind kind;

@@ -13,7 +13,7 @@ static const char *const device_state_names[_DEVICE_STATE_MAX] = {
         [STATE_ABSENT] = "absent",
 };
 
-DEFINE_STRING_TABLE(device_state, DeviceState);
+DEFINE_TO_STRING(device_state, DeviceState);
 
 enum {
         DRIFT_LIMIT = 5,

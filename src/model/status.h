@@ -19,7 +19,6 @@ typedef enum DeviceState {
 } DeviceState;
 
 const char *device_state_to_string(DeviceState s);
-int device_state_from_string(const char *s);
 
 /*
  * What happened to a device so far in this run of the daemon: the memory behind back-off and
