@@ -2,7 +2,7 @@
 
 #include "model/inventory.h"
 
-static int compare_devices(const void *a, const void *b)
+int device_compare(const void *a, const void *b)
 {
         return pci_address_compare(&(*(Device *const *)a)->address,
                                    &(*(Device *const *)b)->address);
@@ -79,7 +79,7 @@ static void index_vfs(Inventory *inv, Entry *entries, Entry *spare)
 static bool is_sorted(Device *const *devices, size_t n)
 {
         for (size_t i = 1; i < n; i++)
-                if (compare_devices(&devices[i - 1], &devices[i]) > 0)
+                if (device_compare(&devices[i - 1], &devices[i]) > 0)
                         return false;
         return true;
 }
@@ -108,7 +108,7 @@ int inventory_new(Device **devices, size_t n, bool iommu, char **drivers, Invent
         inv->drivers = drivers;
         strv_sort(inv->drivers);
         if (!is_sorted(inv->devices, n))
-                qsort(inv->devices, n, sizeof(Device *), compare_devices);
+                qsort(inv->devices, n, sizeof(Device *), device_compare);
         index_groups(inv, entries, entries + n);
         index_vfs(inv, entries, entries + n);
         *ret = inv;

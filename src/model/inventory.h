@@ -26,6 +26,9 @@ typedef struct Inventory {
         char **drivers; /* names of the registered PCI drivers, sorted */
 } Inventory;
 
+/* For qsort() of arrays of pointers to devices: by address. */
+int device_compare(const void *a, const void *b);
+
 /*
  * Takes the references in `devices` (in any order; the array itself stays the caller's) and
  * indexes them. `drivers` is taken over. On failure nothing is taken.

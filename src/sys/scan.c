@@ -179,12 +179,6 @@ static int read_changed(Look *l, const Inventory *previous)
         return 0;
 }
 
-static int compare_devices(const void *a, const void *b)
-{
-        return pci_address_compare(&(*(Device *const *)a)->address,
-                                   &(*(Device *const *)b)->address);
-}
-
 /* Merges what was read with what is shared, by address, so that nothing is left to be sorted. */
 static int add_unchanged(Look *l, const Inventory *previous)
 {
@@ -196,7 +190,7 @@ static int add_unchanged(Look *l, const Inventory *previous)
         if (l->n_again > 0)
                 qsort(l->again, l->n_again, sizeof(PciAddress), pci_address_compare_void);
         if (l->n_devices > 0)
-                qsort(l->devices, l->n_devices, sizeof(Device *), compare_devices);
+                qsort(l->devices, l->n_devices, sizeof(Device *), device_compare);
         for (size_t i = 0; i < previous->n_devices; i++) {
                 Device *d = previous->devices[i];
 
@@ -204,7 +198,7 @@ static int add_unchanged(Look *l, const Inventory *previous)
                         a++;
                 if (a < l->n_again && pci_address_equal(&l->again[a], &d->address))
                         continue;
-                while (k < l->n_devices && compare_devices(&l->devices[k], &d) < 0)
+                while (k < l->n_devices && device_compare(&l->devices[k], &d) < 0)
                         all[n++] = l->devices[k++];
                 all[n++] = device_ref(d);
         }
