@@ -102,7 +102,8 @@ int inventory_new(Device **devices, size_t n, bool iommu, char **drivers, Invent
                 inventory_free(inv);
                 return -ENOMEM;
         }
-        memcpy(inv->devices, devices, n * sizeof(Device *));
+        if (n > 0)
+                memcpy(inv->devices, devices, n * sizeof(Device *));
         inv->n_devices = n;
         inv->iommu = iommu;
         inv->drivers = drivers;
