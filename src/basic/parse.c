@@ -97,7 +97,9 @@ int parse_sec(const char *s, uint64_t *ret_usec)
         for (size_t i = 0; i < ELEMENTSOF(units); i++) {
                 if (!streq(s + n, units[i].suffix))
                         continue;
-                if (__builtin_mul_overflow(value, units[i].usec, &value))
+                /* A clock is to be set to that much from now. */
+                if (__builtin_mul_overflow(value, units[i].usec, &value) ||
+                    value > USEC_INFINITY / 2)
                         return -ERANGE;
                 *ret_usec = value;
                 return 0;

@@ -329,6 +329,9 @@ static void test_a_settings_file_in_error_changes_nothing(void)
         static const Fault faults[] = {
                 { "[Daemon]\nMaxWorkers=8\nWriteTimeoutSec=soon\n", 3, 17, "a time" },
                 { "[Daemon]\nMaxWorkers=8\nWriteTimeoutSec=0\n", 3, 17, "above zero" },
+                /* One that no clock can be set to is not taken for infinity. */
+                { "[Daemon]\nMaxWorkers=8\nStartupTimeoutSec=18446744073709551614us\n", 3, 19,
+                  "a time" },
                 { "[Daemon]\nRetryMaxSec=\n", 2, 13, "above zero" },
                 { "[Daemon]\nMaxWorkers=0\n", 2, 12, "from 1 to 64" },
                 { "[Daemon]\nMaxWorkers=65\n", 2, 12, "from 1 to 64" },
