@@ -173,16 +173,6 @@ const char *text_end(const char *s)
         return s;
 }
 
-bool utf8_is_valid(const char *s)
-{
-        for (size_t n; *s; s += n) {
-                n = utf8_length(s);
-                if (n == 0)
-                        return false;
-        }
-        return true;
-}
-
 char *utf8_mend(char *s)
 {
         for (char *p = s; *p;) {

@@ -18,10 +18,9 @@ bool name_is_valid(const char *s);
 _must_check_ int parse_boolean(const char *s, bool *ret);
 
 /*
- * Whether it is UTF-8 as sd-bus wants it, without characters that Unicode says are none; and puts
- * '?' for each byte that is not. Returns `s`.
+ * Puts '?' for each byte that is not of UTF-8 as sd-bus wants it: without characters that Unicode
+ * says are none. Returns `s`.
  */
-bool utf8_is_valid(const char *s);
 char *utf8_mend(char *s);
 
 /* Time spans: a number with us, ms, s (default), min, h, or `infinity`; in microseconds. */

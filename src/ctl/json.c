@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "ctl/json.h"
+#include "basic/parse.h"
 #include "ctl/bus.h"
 #include "model/describe.h"
 
@@ -43,12 +44,19 @@ json_object *json_new_list(void)
         return must(json_object_new_array());
 }
 
+json_object *json_new_text(const char *s)
+{
+        _cleanup_free_ char *text = must(strdup(s));
+
+        return must(json_object_new_string(utf8_mend(text)));
+}
+
 json_object *json_new_strv(char *const *strv)
 {
         json_object *list = json_new_list();
 
         for (; strv && *strv; strv++)
-                json_append(list, must(json_object_new_string(*strv)));
+                json_append(list, json_new_text(*strv));
         return list;
 }
 
@@ -68,7 +76,7 @@ json_object *json_append(json_object *list, json_object *value)
 
 void json_add_text(json_object *o, const char *key, const char *value)
 {
-        json_add(o, key, isempty(value) ? NULL : must(json_object_new_string(value)));
+        json_add(o, key, isempty(value) ? NULL : json_new_text(value));
 }
 
 void json_add_number(json_object *o, const char *key, int64_t value)
@@ -141,7 +149,6 @@ static int read_basic(sd_bus_message *m, char type, json_object **ret)
                 int b;
                 int32_t i;
                 uint32_t u;
-                int64_t x;
                 uint64_t t;
         } v;
         int r = sd_bus_message_read_basic(m, type, &v);
@@ -161,9 +168,6 @@ static int read_basic(sd_bus_message *m, char type, json_object **ret)
                 break;
         case SD_BUS_TYPE_UINT32:
                 *ret = must(json_object_new_int64(v.u));
-                break;
-        case SD_BUS_TYPE_INT64:
-                *ret = must(json_object_new_int64(v.x));
                 break;
         case SD_BUS_TYPE_UINT64:
                 *ret = must(json_object_new_uint64(v.t));

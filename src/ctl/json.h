@@ -31,6 +31,9 @@ json_object *json_new_strv(char *const *strv);
 json_object *json_add(json_object *o, const char *key, json_object *value);
 json_object *json_append(json_object *list, json_object *value);
 
+/* A text; bytes that JSON cannot have become '?', as those of file names may be. */
+json_object *json_new_text(const char *s);
+
 /* Adds a text; NULL and "" become null. */
 void json_add_text(json_object *o, const char *key, const char *value);
 void json_add_number(json_object *o, const char *key, int64_t value);

@@ -154,7 +154,7 @@ static json_object *field_to_json(const Field *f)
 {
         switch (f->type) {
         case FIELD_STRING:
-                return isempty(f->string) ? NULL : must(json_object_new_string(f->string));
+                return isempty(f->string) ? NULL : json_new_text(f->string);
         case FIELD_STRV:
                 return json_new_strv(f->strv);
         case FIELD_BOOL:

@@ -24,14 +24,13 @@ static const char *field_signature(FieldType t)
 static int append_text(sd_bus_message *m, const char *s)
 {
         _cleanup_free_ char *mended = NULL;
+        int r;
 
-        if (!utf8_is_valid(s)) {
-                mended = strdup(s);
-                if (!mended)
-                        return -ENOMEM;
-                s = utf8_mend(mended);
-        }
-        return sd_bus_message_append_basic(m, 's', s);
+        r = sd_bus_message_append_basic(m, 's', s);
+        if (r != -EINVAL)
+                return r;
+        mended = strdup(s);
+        return mended ? sd_bus_message_append_basic(m, 's', utf8_mend(mended)) : -ENOMEM;
 }
 
 static int append_texts(sd_bus_message *m, char *const *texts)

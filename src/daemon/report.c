@@ -22,27 +22,21 @@ static void report_problem(Manager *m, const DeviceStatus *s, const LogFields *f
                  reason_row(s->reason)->remedy);
 }
 
-static const char *message_of(DeviceState s)
-{
-        switch (s) {
-        case STATE_FAILED:
-                return VFIOD_MESSAGE_FAILED;
-        case STATE_STUCK:
-                return VFIOD_MESSAGE_STUCK;
-        case STATE_CONTENDED:
-                return VFIOD_MESSAGE_CONTENDED;
-        default:
-                return VFIOD_MESSAGE_BLOCKED;
-        }
-}
+static const char *const message_ids[_DEVICE_STATE_MAX] = {
+        [STATE_UNMANAGED] = VFIOD_MESSAGE_RELEASED, [STATE_READY] = VFIOD_MESSAGE_BOUND,
+        [STATE_BLOCKED] = VFIOD_MESSAGE_BLOCKED,    [STATE_FAILED] = VFIOD_MESSAGE_FAILED,
+        [STATE_STUCK] = VFIOD_MESSAGE_STUCK,        [STATE_CONTENDED] = VFIOD_MESSAGE_CONTENDED,
+        [STATE_ABSENT] = VFIOD_MESSAGE_BLOCKED,
+};
 
 /* `quiet`: a VF of which its PF speaks; there may be hundreds. */
 static void report_change(Manager *m, const DeviceStatus *was, const DeviceStatus *is,
                           const Device *d, bool quiet)
 {
-        LogFields f = { .device = PCI_ADDRESS_STR(&is->address),
-                        .driver = d ? d->driver : NULL,
-                        .reason = reason_to_string(is->reason) };
+        const LogFields f = { .message_id = message_ids[is->state],
+                              .device = PCI_ADDRESS_STR(&is->address),
+                              .driver = d ? d->driver : NULL,
+                              .reason = reason_to_string(is->reason) };
 
         switch (is->state) {
         case STATE_BLOCKED:
@@ -50,20 +44,17 @@ static void report_change(Manager *m, const DeviceStatus *was, const DeviceStatu
         case STATE_STUCK:
         case STATE_CONTENDED:
         case STATE_ABSENT:
-                f.message_id = message_of(is->state);
                 report_problem(m, is, &f);
                 break;
         case STATE_READY:
                 if (!was)
                         break;
-                f.message_id = VFIOD_MESSAGE_BOUND;
                 log_full(quiet ? LOG_DEBUG : LOG_INFO, 0, &f, "ready on %s.",
                          d && d->driver ? d->driver : "no driver");
                 break;
         case STATE_UNMANAGED:
                 if (!was || (was->state != STATE_READY && was->state != STATE_WORKING))
                         break;
-                f.message_id = VFIOD_MESSAGE_RELEASED;
                 log_full(LOG_INFO, 0, &f, "not managed any more, on %s.",
                          d && d->driver ? d->driver : "no driver");
                 break;

@@ -172,6 +172,15 @@ test_vf_names() {
         has 'VF of nothing' "$err" "^vfioctl: no such device: 'eth9/vf0'; 'vfioctl list' has all$"
 }
 
+test_names_of_any_bytes() {
+        netdev 0000:04:01.0 $'n\xff' 02:00:00:00:00:02
+        run 0 --root="$root" show --json=short 04:01.0
+        printf '%s' "$out" | python3 -c 'import sys; sys.stdin.buffer.read().decode("utf-8")' ||
+                fail 'JSON that is no UTF-8' "$out"
+        json 'j["network_interfaces"] == ["n?"]'
+        rm -r "$root/sys/devices/pci0000:00/0000:04:01.0/net"
+}
+
 test_groups() {
         run 0 --root="$root" groups
         has groups "$out" '^GROUP' '^13' '[├|]-?─?0000:04:00.0 +8086:100e +020000 +e1000 +unmanaged' \
@@ -423,6 +432,7 @@ complete_words() {
 make_host
 test_list
 test_vf_names
+test_names_of_any_bytes
 test_groups
 test_show
 test_plan_sriov
