@@ -193,6 +193,40 @@ static void on_open_any(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
         fuse_reply_err(req, ENOSYS);
 }
 
+/* A node of a group that somebody has open; its group is NULL once it is closed. */
+typedef struct Opened {
+        void *group;
+} Opened;
+
+static int open_group(void *group, pid_t pid, struct fuse_file_info *fi)
+{
+        Opened *o = calloc(1, sizeof(Opened));
+        int r = o ? group_open(group, pid) : -ENOMEM;
+
+        if (r < 0) {
+                free(o);
+                return r;
+        }
+        o->group = group;
+        fi->fh = (uintptr_t)o;
+        return 0;
+}
+
+static void close_group(const struct fuse_file_info *fi)
+{
+        Opened *o = (Opened *)(uintptr_t)fi->fh;
+        void *group;
+
+        if (!o)
+                return;
+        tree_lock();
+        group = o->group;
+        o->group = NULL;
+        tree_unlock();
+        if (group)
+                group_close(group);
+}
+
 /* What was removed cannot be opened, as in kernfs. */
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -207,7 +241,7 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         }
         tree_unlock();
         if (r >= 0 && node->attr == &vfio_node)
-                r = group_open(node->object, fuse_req_ctx(req)->pid);
+                r = open_group(node->object, fuse_req_ctx(req)->pid, fi);
         if (r < 0) {
                 if (node)
                         forget(ino, 1);
@@ -218,19 +252,17 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_open(req, fi);
 }
 
+/* close() waits for this, and not for the release. Nobody here shares what he has open. */
+static void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        close_group(fi);
+        fuse_reply_err(req, 0);
+}
+
 static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        const Attr *attr;
-        Node *node;
-        void *object;
-
-        tree_lock();
-        node = tree_from_inode(ino);
-        attr = node ? node->attr : NULL;
-        object = node ? node->object : NULL;
-        tree_unlock();
-        if (attr == &vfio_node)
-                group_close(object);
+        close_group(fi);
+        free((Opened *)(uintptr_t)fi->fh);
         forget(ino, 1);
         fuse_reply_err(req, 0);
 }
@@ -331,6 +363,7 @@ static const struct fuse_lowlevel_ops operations[N_SESSIONS] = {
                 .setattr = on_setattr,
                 .readdir = on_readdir,
                 .open = on_open,
+                .flush = on_flush,
                 .release = on_release,
         },
 };
