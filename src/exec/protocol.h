@@ -58,6 +58,7 @@ typedef struct WorkerRequest {
         uint32_t uid, gid, mode;             /* UINT32_MAX: leave as it is */
         uint32_t first;                      /* WORKER_REPORT_VFS */
         HazardSet accept;                    /* WORKER_CHECK_USE */
+        uint32_t planned;                    /* the same: all that anybody can see was just asked */
         VfSettings settings;                 /* WORKER_VF_SETTING */
         char argument[WORKER_ARGUMENT_SIZE]; /* NUL-terminated */
 } WorkerRequest;

@@ -251,22 +251,29 @@ static void on_checked(const WorkerRequest *q, PoolOutcome outcome, const Worker
                 run_prepare(run);
 }
 
+/* Nothing is recorded of what only goes back: if it begins with the unbind, it is asked once. */
+static bool will_ask_again(const Run *run)
+{
+        return run->n_asked == 0 && !run->unit.restore;
+}
+
 /* All of them before any is taken: nobody loses a device for a move that is refused. */
 static int submit_checks(Run *run)
 {
         const Unit *u = &run->unit;
         int r = 0;
 
-        run->n_asked++;
         for (size_t i = 0; i < u->n_checks && r >= 0; i++) {
                 const WorkerRequest q = { .verb = WORKER_CHECK_USE,
                                           .address = u->checks[i].address,
-                                          .accept = u->checks[i].accept };
+                                          .accept = u->checks[i].accept,
+                                          .planned = will_ask_again(run) };
 
                 r = pool_submit(run->pool, &q, run->timeout_usec, on_checked, run);
                 if (r >= 0)
                         run->outstanding++;
         }
+        run->n_asked++;
         if (r < 0)
                 run_fail(run, REASON_DRIVER_REJECTED, &u->members[0], strdup("out of memory"));
         return r;
@@ -275,7 +282,6 @@ static int submit_checks(Run *run)
 static bool checks_are_due(const Run *run)
 {
         StepKind next = run->current->steps[run->next].kind;
-        /* Nothing is recorded of what only goes back: if it begins so, it was just asked. */
         bool waited = run->result.begun || !run->unit.restore;
 
         return waited && run->n_asked < 2 && run->unit.n_checks > 0 && run->current == &run->unit &&

@@ -24,14 +24,16 @@
 /* Another worker may have the node open for the same reason, and for a moment. */
 enum { NODE_TRIES = 5, NODE_PAUSE_USEC = 1000, NODE_SIZE = 300 };
 
+/* Without the names of slots, which take longest. */
 static int read_device(const Sysroot *root, const PciAddress *a, Inventory **ret)
 {
         _cleanup_(reader_done) Reader reader = READER_NULL;
         _cleanup_(device_unrefp) Device *d = NULL;
-        int r = reader_open(root, &reader);
+        int r;
 
-        if (r >= 0)
-                r = reader_read(&reader, a, &d);
+        reader.root = root;
+        reader.devices = open_dir_at(root->sys, SYSFS_PCI_DEVICES);
+        r = reader_read(&reader, a, &d);
         if (r >= 0)
                 r = inventory_new(&d, 1, true, NULL, ret);
         if (r < 0)
@@ -128,23 +130,46 @@ static int check_blocks(const Sysroot *root, const Inventory *inv, UseTable *use
         return r;
 }
 
+/* What shows only to those who may wait for an answer; `uses` has what else is known. */
+static int look_closely(const Sysroot *root, const Inventory *inv, HazardSet accept, UseTable *uses)
+{
+        int r = 0;
+
+        if (!find_hazard(uses, accept))
+                r = check_node(root, inv, uses);
+        if (r >= 0 && !find_hazard(uses, accept))
+                r = check_blocks(root, inv, uses);
+        if (r >= 0 && !find_hazard(uses, accept))
+                r = check_net(root, inv->devices[0], uses);
+        return r;
+}
+
+/* `planned`: whether all that anybody can see was asked just now. */
+static int find_uses(const Sysroot *root, const Inventory *inv, const WorkerRequest *q,
+                     bool planned, UseTable *uses)
+{
+        int r = use_table_ask(uses, &q->address);
+
+        if (r >= 0 && !planned)
+                r = usage_read_host(root, inv, uses);
+        return r < 0 ? r : look_closely(root, inv, q->accept, uses);
+}
+
 int step_check_use(const Sysroot *root, const WorkerRequest *q, WorkerReply *p)
 {
         _cleanup_(inventory_freep) Inventory *inv = NULL;
-        _cleanup_(use_table_done) UseTable uses = { 0 };
+        _cleanup_(use_table_done) UseTable seen = { 0 }, uses = { 0 };
         const Use *use;
         int r = read_device(root, &q->address, &inv);
 
+        if (r >= 0 && q->planned) {
+                r = find_uses(root, inv, q, true, &seen);
+                if (r >= 0 && !find_hazard(&seen, q->accept))
+                        return 0;
+        }
+        /* Who it is, if somebody came since, the tables tell best. */
         if (r >= 0)
-                r = use_table_ask(&uses, &q->address);
-        if (r >= 0)
-                r = usage_read_host(root, inv, &uses);
-        if (r >= 0 && !find_hazard(&uses, q->accept))
-                r = check_node(root, inv, &uses);
-        if (r >= 0 && !find_hazard(&uses, q->accept))
-                r = check_blocks(root, inv, &uses);
-        if (r >= 0 && !find_hazard(&uses, q->accept))
-                r = check_net(root, inv->devices[0], &uses);
+                r = find_uses(root, inv, q, false, &uses);
         if (r < 0)
                 return r;
         use = find_hazard(&uses, q->accept);

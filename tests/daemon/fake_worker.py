@@ -32,7 +32,7 @@ VERBS = ("load", "set", "clear", "unbind", "bind", "probe", "node", "inspect", "
 N_SETTINGS = 8
 SETTINGS = f"I4x{N_SETTINGS}Q"
 VFS_MAX = 16
-REQUEST = struct.Struct(f"=IIQIBBBxiIIII4x{SETTINGS}256s")
+REQUEST = struct.Struct(f"=IIQIBBBxiIIII12x{SETTINGS}256s")
 REPLY = struct.Struct(f"=IiQBB6xQIII12x{SETTINGS * VFS_MAX}256s")
 NAP_SEC = 0.01
 SLOT_SIZE = 64  # of the lock file, as in sys/locks.c

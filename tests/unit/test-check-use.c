@@ -36,14 +36,15 @@ static char *hold_loop_device(const FakeTree *t, int fds[static 2])
 }
 
 /* The first hazard that is not accepted, as the daemon gets it. */
-static void assert_found(const FakeTree *t, HazardSet accept, const char *expected)
+static void assert_answer(const FakeTree *t, HazardSet accept, bool planned, const char *expected)
 {
         WorkerRequest q = { .version = WORKER_PROTOCOL_VERSION,
                             .verb = WORKER_CHECK_USE,
                             .uid = UINT32_MAX,
                             .gid = UINT32_MAX,
                             .mode = UINT32_MAX,
-                            .accept = accept };
+                            .accept = accept,
+                            .planned = planned };
         g_autofree char *text = NULL;
         WorkerReply p;
         int r;
@@ -54,6 +55,11 @@ static void assert_found(const FakeTree *t, HazardSet accept, const char *expect
         if (p.hazard != REASON_NONE)
                 text = g_strdup_printf("%s: %s", reason_to_string((Reason)p.hazard), p.text);
         g_assert_cmpstr(text, ==, expected);
+}
+
+static void assert_found(const FakeTree *t, HazardSet accept, const char *expected)
+{
+        assert_answer(t, accept, /* planned= */ false, expected);
 }
 
 static void test_what_the_plan_sees(void)
@@ -70,6 +76,7 @@ static void test_what_the_plan_sees(void)
                      "network-address: eth4 has an address in 192.0.2.0/24");
         assert_found(t, hazard_bit(REASON_NETWORK_ROUTE) | hazard_bit(REASON_NETWORK_ADDRESS),
                      NULL);
+        assert_answer(t, 0, /* planned= */ true, NULL);
 }
 
 static void test_open_node(void)
@@ -119,6 +126,7 @@ static void test_disk_held_exclusively(void)
         }
         fake_link(t, "dev/nvme0n1", held);
         assert_found(t, 0, "block-holder: /dev/nvme0n1 is held exclusively");
+        assert_answer(t, 0, true, "block-holder: /dev/nvme0n1 is held exclusively");
         fake_file(t, "proc/77/comm", "targetd\n");
         fake_link(t, "proc/77/fd/4", "/dev/nvme0n1");
         assert_found(t, 0, "block-holder: /dev/nvme0n1 is held exclusively, opened by 77 targetd");
@@ -127,6 +135,8 @@ static void test_disk_held_exclusively(void)
         fake_file(t, "proc/1/mountinfo", "22 1 259:0 / /srv rw - ext4 /dev/nvme0n1 rw\n");
         assert_found(t, 0, "mounted-filesystem: /dev/nvme0n1 is mounted at /srv");
         assert_found(t, hazard_bit(REASON_MOUNTED_FILESYSTEM), NULL);
+        assert_answer(t, 0, true, "mounted-filesystem: /dev/nvme0n1 is mounted at /srv");
+        assert_answer(t, hazard_bit(REASON_MOUNTED_FILESYSTEM), true, NULL);
         close(fds[1]);
         close(fds[0]);
 }
