@@ -384,7 +384,7 @@ static void on_inspected(const WorkerRequest *q, PoolOutcome outcome, const Work
 
 /*
  * What each device has is known, nobody uses one, and both are recorded: only then is anything
- * written. So a refusal leaves no trace, however often the move is tried.
+ * written. So what is refused here leaves no trace, however often the move is tried.
  */
 static void run_prepare(Run *run)
 {

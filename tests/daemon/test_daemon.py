@@ -341,11 +341,7 @@ class DaemonTest(HostTest):
 
     def test_a_restart_without_serial_numbers_gives_nothing_back(self):
         host = self.host
-        host.add_device(A, 1, serial="1")
-        host.declare(SERIAL)
-        host.start()
-        host.wait_driver(A, "vfio-pci")
-        host.wait_state(A, "ready")
+        self.start_with_card()
         host.stop()
         host.fault("inspect", A, errno.EIO)
         before = len(host.requests("inspect"))
@@ -394,7 +390,6 @@ class DaemonTest(HostTest):
         host.start()
         host.wait_driver(A, "vfio-pci")
         host.wait_state(A, "ready")
-        host.unplug(A)
 
     def expect_other_card(self):
         self.host.wait_state(A, "unmanaged")
@@ -404,6 +399,7 @@ class DaemonTest(HostTest):
     def test_a_serial_number_goes_with_its_card(self):
         host = self.host
         self.start_with_card()
+        host.unplug(A)
         host.expect(0, "reload")
         host.wait("it is still there", lambda: host.state(A) is None)
         host.add_device(A, 1, serial="2")
@@ -416,6 +412,7 @@ class DaemonTest(HostTest):
             self.skipTest("no network namespaces")
         host.namespace = ["unshare", "--net"]
         self.start_with_card()
+        host.unplug(A)
         host.add_device(A, 1, serial="2")
         before = len(host.requests(f"inspect {A}"))
         host.lose_events()
